@@ -1,0 +1,128 @@
+import type { BackendStatus } from '../contract/status.ts';
+import type { BackendHandle, BackendSession } from '../contract/supervisor.ts';
+import { SupervisorError } from '../errors.ts';
+import { withLimit } from '../clock-loop.ts';
+import type { SupervisorRuntime } from '../supervisor/runtime.ts';
+import { expectString } from '../validation.ts';
+import { awaitHealthy } from './await-healthy.ts';
+import { backendStatus } from './backend-status.ts';
+import type { BackendRuntime, StateChange } from './backend-runtime.ts';
+
+/** What the host holds of a backend. */
+export class BackendHandleImplementation implements BackendHandle {
+  readonly #runtime: SupervisorRuntime;
+  readonly #backend: BackendRuntime;
+  #lease: { readonly ended: AbortSignal; readonly value: unknown } | undefined;
+
+  constructor(runtime: SupervisorRuntime, backend: BackendRuntime) {
+    this.#runtime = runtime;
+    this.#backend = backend;
+  }
+
+  async start(): Promise<BackendStatus> {
+    await this.#healthy().catch(() => undefined); // A failed start is a status.
+    return this.status();
+  }
+
+  async acquire(options: { signal?: AbortSignal } = {}): Promise<unknown> {
+    this.#expectRunning();
+    await this.#healthy(options.signal);
+    await this.#expectAlive(options.signal);
+    return this.#leaseOfCurrentLife();
+  }
+
+  async restart(reason = 'the host asked'): Promise<BackendStatus> {
+    if (this.#runtime.state !== 'running') return this.status();
+    const settled = this.#nextRest();
+    this.#backend.send({ type: 'server.restart', reason });
+    await settled;
+    return this.status();
+  }
+
+  async stop(): Promise<BackendStatus> {
+    if (this.#backend.state === 'idle' || this.#backend.abandoned) return this.status();
+    const idle = this.#until((change) => change.to === 'idle');
+    this.#backend.send({ type: 'server.stop' });
+    await idle;
+    return this.status();
+  }
+
+  async checkNow(): Promise<BackendStatus> {
+    if (!this.#backend.isAvailable) return this.status();
+    const { clock } = this.#runtime;
+    const { timeoutMs } = this.#backend.definition.settings.server.health;
+    const work = (signal: AbortSignal) => this.#backend.driver.probe(signal);
+    this.#backend.send({ type: 'server.checkNow' });
+    await withLimit(clock, timeoutMs, this.#backend.lifeEnded, work).catch(() => undefined); // The chart judges the check.
+    return this.status();
+  }
+
+  status(): BackendStatus {
+    return backendStatus(this.#backend);
+  }
+
+  async listSessions({ directory }: { directory: string }): Promise<BackendSession[]> {
+    expectString('directory', directory);
+    this.#expectRunning();
+    await this.#healthy();
+    const { clock, options } = this.#runtime;
+    const work = (signal: AbortSignal) => this.#backend.driver.listSessions(directory, signal);
+    return withLimit(clock, options.openTimeoutMs, this.#backend.lifeEnded, work);
+  }
+
+  spawnedSessions(): ReadonlySet<string> {
+    return this.#backend.driver.spawnedSessions();
+  }
+
+  #healthy(signal?: AbortSignal): Promise<void> {
+    const { clock, options } = this.#runtime;
+    return awaitHealthy(this.#backend, { clock, timeoutMs: options.openTimeoutMs, signal });
+  }
+
+  #expectRunning(): void {
+    if (this.#runtime.state === 'running') return;
+    throw new SupervisorError('ERR_STOPPED', 'The supervisor is stopping or stopped.', { backend: this.#backend.id });
+  }
+
+  async #expectAlive(signal?: AbortSignal): Promise<void> {
+    const { clock } = this.#runtime;
+    const { timeoutMs } = this.#backend.definition.settings.server.health;
+    const work = (limited: AbortSignal) => this.#backend.driver.probe(limited);
+    try {
+      await withLimit(clock, timeoutMs, signal ?? new AbortController().signal, work);
+    } catch (cause) {
+      this.#backend.send({ type: 'server.restart', reason: 'a lease was asked for and the server did not answer' });
+      await this.#nextRest();
+      if (!this.#backend.isAvailable)
+        throw new SupervisorError('ERR_BACKEND_EXITED', `The backend ${this.#backend.id} does not answer.`, {
+          backend: this.#backend.id,
+          cause,
+        });
+    }
+  }
+
+  /** One lease object for each process life. */
+  #leaseOfCurrentLife(): unknown {
+    const ended = this.#backend.lifeEnded;
+    if (this.#lease?.ended !== ended) {
+      const generation = this.#backend.actor?.getSnapshot().context.generation ?? 0;
+      this.#lease = { ended, value: this.#backend.driver.lease({ generation, ended, release: () => undefined }) };
+    }
+    return this.#lease.value;
+  }
+
+  /** The next state in which the backend rests: up, down, or given up. */
+  #nextRest(): Promise<void> {
+    return this.#until(({ to }) => to === 'healthy' || to === 'failed' || to === 'idle');
+  }
+
+  #until(matches: (change: StateChange) => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = this.#backend.onChange((change) => {
+        if (!matches(change)) return;
+        stop();
+        resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,99 @@
+import { type AnyEventObject, fromCallback } from 'xstate';
+import { backoffMachine } from '../../machines/backoff-machine.ts';
+import { groupMachine } from '../../machines/group-machine.ts';
+import { healthMachine, type ProbeInput, type ProbeReport } from '../../machines/health-machine.ts';
+import { serverMachine } from '../../machines/server-machine.ts';
+import type { ServerEvent, ServerSubject } from '../../machines/server-setup.ts';
+import { asynchronousActor } from '../asynchronous-actor.ts';
+import { withLimit } from '../clock-loop.ts';
+import type { LifecycleState } from '../contract/status.ts';
+import { messageOf, toFailure } from '../errors.ts';
+import { guarded } from '../guarded.ts';
+import type { LifeObserver } from '../ports.ts';
+import type { Registry } from '../registry.ts';
+import { provideStream } from '../stream/stream-implementation.ts';
+import type { BackendRuntime, StateChange } from './backend-runtime.ts';
+import { reasonOf } from './transition-reason.ts';
+
+/** What the composition wants to hear of a server. */
+export interface ServerObserver {
+  stateChanged(backend: BackendRuntime, change: StateChange): void;
+}
+
+/** The server chart over the drivers. */
+export function provideServer(registry: Registry, observer: ServerObserver) {
+  const { logger } = registry;
+  return serverMachine.provide({
+    actors: {
+      process: processActor(registry),
+      verify: verifyActor(registry),
+      health: healthMachine.provide({ actors: { probe: probeActor(registry) } }),
+      backoff: backoffMachine.provide({ delays: { wait: ({ context }) => registry.backoffDelay(context) } }),
+      group: groupMachine.provide({ actors: { child: provideStream(registry) as never } }),
+    },
+    actions: {
+      announce: guarded(logger, 'announce', ({ context, self }) => registry.backend(context.backendId).bind(self)),
+      reportState: guarded(logger, 'reportState', ({ context, event }, { state }) => {
+        const backend = registry.backend(context.backendId);
+        const change = backend.changed(
+          state as LifecycleState,
+          reasonOf(event, context.lastFailure),
+          context.lastFailure,
+        );
+        observer.stateChanged(backend, change);
+      }),
+    },
+  });
+}
+
+/** Owns one process life: acquires and releases it, in this actor and in the backend's scope. */
+function processActor(registry: Registry) {
+  return fromCallback<AnyEventObject, ServerSubject>(({ input, sendBack, receive }) => {
+    const backend = registry.backend(input.backendId);
+    const tell = (event: ServerEvent) => sendBack(event);
+    const life = backend.driver.launch(input.generation, lifeObserver(registry, backend, tell));
+    const release = backend.scope.defer(() => life.release());
+    receive((command) => (command.type === 'process.kill' ? life.kill() : life.stop()));
+    return () => void release();
+  });
+}
+
+function lifeObserver({ clock }: Registry, backend: BackendRuntime, tell: (event: ServerEvent) => void): LifeObserver {
+  return {
+    prepared: (port) => tell({ type: 'process.prepared', at: clock.now(), port }),
+    spawned: (pid) => tell({ type: 'process.spawned', at: clock.now(), pid }),
+    listening: (port) => tell({ type: 'process.listening', at: clock.now(), port }),
+    ended: (end) => {
+      backend.lifeOver();
+      tell({ type: 'process.ended', at: clock.now(), ...end });
+    },
+  };
+}
+
+function verifyActor(registry: Registry) {
+  const { clock } = registry;
+  return asynchronousActor<ServerEvent, ServerSubject>(async ({ backendId }, { signal, tell }) => {
+    try {
+      const { version } = await registry.backend(backendId).driver.verify(signal);
+      tell({ type: 'verify.passed', at: clock.now(), version });
+    } catch (error) {
+      tell({ type: 'verify.failed', at: clock.now(), failure: toFailure(error, 'ERR_PROTOCOL') });
+    }
+  });
+}
+
+/** Recent traffic is proof of life, and saves the question: a busy server may be slow to answer it. */
+function probeActor(registry: Registry) {
+  const { clock } = registry;
+  return asynchronousActor<ProbeReport, ProbeInput>(async ({ backendId, asked, timeoutMs }, { signal, tell }) => {
+    const { driver, definition } = registry.backend(backendId);
+    const silentForMs = clock.now() - driver.lastSeenAt();
+    const isAlive = !asked && silentForMs < definition.settings.server.health.intervalMs;
+    try {
+      if (!isAlive) await withLimit(clock, timeoutMs, signal, (limited) => driver.probe(limited));
+      tell({ type: 'probe.passed', at: clock.now() });
+    } catch (error) {
+      tell({ type: 'probe.failed', at: clock.now(), reason: messageOf(error) });
+    }
+  });
+}

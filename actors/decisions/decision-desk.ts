@@ -1,0 +1,149 @@
+import { messageOf } from '../errors.ts';
+import type { PermissionDecision, PermissionRequest, QuestionAnswer, QuestionRequest } from '../contract/events.ts';
+import type { PermissionHandler, QuestionHandler } from '../contract/session.ts';
+import type { Clock, Logger, SupervisorEvents } from '../contract/supervisor.ts';
+import { isDecisionFor } from './decision-shape.ts';
+
+export type DecisionRequest = PermissionRequest | QuestionRequest;
+export type Decision = PermissionDecision | QuestionAnswer;
+
+export interface Handlers {
+  readonly onPermission: PermissionHandler | undefined;
+  readonly onQuestion: QuestionHandler | undefined;
+}
+
+/** Where a decision comes from and where it goes. */
+export interface DecisionCase {
+  readonly request: DecisionRequest;
+  readonly handlers: Handlers;
+  readonly timeoutMs: number;
+  /** Takes the decision to the agent. Rejects where that failed and may be tried again. */
+  deliver(decision: Decision, signal: AbortSignal): Promise<void>;
+  /** The request is open no more; `decision` is absent where it was withdrawn or is gone. */
+  closed(decision: Decision | undefined): void;
+}
+
+interface OpenCase extends DecisionCase {
+  readonly over: AbortController;
+  timer: unknown;
+}
+
+/** A decision that could not be delivered is delivered again after this, in milliseconds. */
+const REDELIVER_MS = 1_000;
+
+export interface DecisionDeskOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly emit: (event: SupervisorEvents['decision']) => void;
+}
+
+/**
+ * Takes what agents ask to the people who decide. Every request is closed exactly once: by an answer, by its time limit
+ * (a rejection), or because it is gone. Nothing is ever allowed because nobody answered.
+ */
+export class DecisionDesk {
+  readonly #options: DecisionDeskOptions;
+  readonly #open = new Map<string, OpenCase>();
+
+  constructor(options: DecisionDeskOptions) {
+    this.#options = options;
+  }
+
+  pending(): readonly DecisionRequest[] {
+    return [...this.#open.values()].map(({ request }) => request);
+  }
+
+  /** Opens a request; `false` where it is open already. */
+  open(decisionCase: DecisionCase): boolean {
+    const { request, timeoutMs } = decisionCase;
+    if (this.#open.has(request.id)) return false;
+    const timer = this.#options.clock.setTimeout(() => this.#expire(request.id), timeoutMs);
+    const opened: OpenCase = { ...decisionCase, over: new AbortController(), timer };
+    this.#open.set(request.id, opened);
+    this.#options.emit({ type: 'asked', request });
+    void this.#consult(opened);
+    return true;
+  }
+
+  /** Closes a request with a decision; `false` where it is no longer pending. */
+  decide(requestId: string, decision: Decision): boolean {
+    const opened = this.#take(requestId);
+    if (!opened) return false;
+    this.#options.emit({ type: 'decided', request: opened.request, answer: decision });
+    this.#deliver(opened, decision);
+    opened.closed(decision);
+    return true;
+  }
+
+  /** Closes a request that nobody needs to decide any more. `tell`: the agent still waits for an answer. */
+  withdraw(requestId: string, { tell }: { readonly tell: boolean }): void {
+    const opened = this.#take(requestId);
+    if (!opened) return;
+    if (tell) this.#deliver(opened, cancelledFor(opened.request));
+    opened.closed(undefined);
+  }
+
+  #take(requestId: string): OpenCase | undefined {
+    const opened = this.#open.get(requestId);
+    if (!opened) return undefined;
+    this.#open.delete(requestId);
+    this.#options.clock.clearTimeout(opened.timer);
+    opened.over.abort();
+    return opened;
+  }
+
+  #expire(requestId: string): void {
+    const opened = this.#take(requestId);
+    if (!opened) return;
+    const decision = rejectionFor(opened.request);
+    this.#options.emit({ type: 'expired', request: opened.request, answer: decision });
+    this.#deliver(opened, decision);
+    opened.closed(decision);
+  }
+
+  /** A handler that throws, or answers with what is no answer, rejects. */
+  async #consult(opened: OpenCase): Promise<void> {
+    const { request } = opened;
+    try {
+      const decision = await consultHandler(opened);
+      if (decision === undefined) return;
+      if (!isDecisionFor(request, decision))
+        throw new TypeError(`a ${request.type} handler answered with ${JSON.stringify(decision)}`);
+      this.decide(request.id, decision);
+    } catch (error) {
+      this.#options.logger.error(
+        { error, requestId: request.id },
+        `A decision handler failed: ${messageOf(error)}. The request is rejected.`,
+      );
+      this.decide(request.id, rejectionFor(request));
+    }
+  }
+
+  #deliver(opened: OpenCase, decision: Decision): void {
+    const attempt = new AbortController();
+    opened.deliver(decision, attempt.signal).catch((error: unknown) => {
+      this.#options.logger.warn(
+        { error, requestId: opened.request.id },
+        'A decision did not reach the agent; it is sent again.',
+      );
+      this.#options.clock.setTimeout(() => this.#deliver(opened, decision), REDELIVER_MS);
+    });
+  }
+}
+
+/** Without a handler the request is rejected at once; a handler without an answer leaves it to `decide()`. */
+async function consultHandler({ request, handlers, over }: OpenCase): Promise<Decision | undefined> {
+  const context = { signal: over.signal };
+  if (request.type === 'permission') {
+    return handlers.onPermission ? handlers.onPermission(request, context) : rejectionFor(request);
+  }
+  return handlers.onQuestion ? handlers.onQuestion(request, context) : rejectionFor(request);
+}
+
+function rejectionFor(request: DecisionRequest): Decision {
+  return request.type === 'permission' ? { outcome: 'reject_once' } : { action: 'decline' };
+}
+
+function cancelledFor(request: DecisionRequest): Decision {
+  return request.type === 'permission' ? { outcome: 'cancelled' } : { action: 'cancel' };
+}

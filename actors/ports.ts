@@ -1,0 +1,197 @@
+import type { ServerSettings } from '../machines/server-setup.ts';
+import type { StreamSettings } from '../machines/stream-setup.ts';
+import type { Failure } from '../machines/policies/failure-class.ts';
+import type { TurnFact } from '../machines/policies/settlement.ts';
+import type {
+  AgentEvent,
+  ContentBlock,
+  PermissionDecision,
+  PermissionKind,
+  Question,
+  QuestionAnswer,
+} from './contract/events.ts';
+import type { McpServer, Message } from './contract/session.ts';
+import type { SessionCapabilities } from './contract/status.ts';
+import type { BackendSession, Clock, Logger } from './contract/supervisor.ts';
+
+export type { AgentEvent, BackendSession, Clock, ContentBlock, Failure, Logger, McpServer, Message, TurnFact };
+export type { PermissionDecision, PermissionKind, Question, QuestionAnswer, ServerSettings, SessionCapabilities };
+
+/** Which sessions share one connection to the server's events. */
+export type StreamScope = 'server' | 'directory' | 'session';
+
+/** Settings of a backend's charts, resolved: nothing is optional but what has no default. */
+export interface BackendSettings {
+  readonly server: ServerSettings;
+  readonly stream: StreamSettings & {
+    readonly scope: StreamScope;
+    /** Silence that means a stall, in milliseconds; absent: 25 s or 2.5 learned heartbeats. */
+    readonly stallMs?: number;
+  };
+}
+
+/** What `opencode()` and its like return: how to make a driver, and how its charts are to behave. */
+export interface BackendDefinition<L> {
+  readonly kind: string;
+  readonly mode: 'managed' | 'external';
+  readonly settings: BackendSettings;
+  createDriver(environment: DriverEnvironment): BackendDriver<L>;
+}
+
+/** What a driver gets from its supervisor. */
+export interface DriverEnvironment {
+  readonly backendId: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** One backend's way of doing things. It holds no policy: it reports facts and obeys. */
+export interface BackendDriver<L> {
+  readonly capabilities: SessionCapabilities;
+  /** Begins a process life. Every life ends with exactly one `ended`, whatever happens. */
+  launch(generation: number, observer: LifeObserver): ProcessLife;
+  /** Proves that the server is ours and works. Rejects with a `SupervisorError`. */
+  verify(signal: AbortSignal): Promise<{ version: string }>;
+  /** Whether the server answers now. Rejects with the reason. */
+  probe(signal: AbortSignal): Promise<void>;
+  /** When anything was last heard from the server, on the clock's monotonic time. */
+  lastSeenAt(): number;
+  /** What a host gets to hold of the current life. */
+  lease(life: { readonly generation: number; readonly ended: AbortSignal; release(): void }): L;
+  /** Connects to events: of the whole server, of a directory, or of one session in it. Held back until `release`. */
+  connect(target: ConnectionTarget, observer: ConnectionObserver): Connection;
+  openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession>;
+  listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]>;
+  /** Asks the server about running turns and hands the answers to their sinks. */
+  reconcile(turns: readonly DriverTurn[], signal: AbortSignal): Promise<void>;
+  /** What runs the session ignored a cancel: ends whatever still works on it. */
+  retire(session: DriverSession, signal: AbortSignal): Promise<void>;
+  /** Agent session ids of the subagents seen. */
+  spawnedSessions(): ReadonlySet<string>;
+}
+
+/** Told about one process life, in this order; `ended` may come at any time, once. */
+export interface LifeObserver {
+  prepared(port: number): void;
+  spawned(pid: number): void;
+  listening(port: number): void;
+  ended(end: { readonly failure: Failure; readonly stderrTail: string }): void;
+}
+
+export interface ProcessLife {
+  /** Ends the process by the stop ladder; `ended` follows. Calling it again changes nothing. */
+  stop(): void;
+  /** Ends the process at once; `ended` follows. */
+  kill(): void;
+  /** Kills whatever of this life is left, and resolves when nothing is. */
+  release(): Promise<void>;
+}
+
+/** What a connection is for; nothing named: the whole server. */
+export interface ConnectionTarget {
+  readonly directory?: string;
+  readonly sessionId?: string;
+}
+
+/** `productive`: the connection delivered more than its greeting. */
+export interface ConnectionObserver {
+  connected(): void;
+  /** The first event came. */
+  opened(): void;
+  ended(productive: boolean): void;
+  failed(productive: boolean, failure: Failure): void;
+}
+
+export interface Connection {
+  /** Applies what was held back; from now on events go straight to their turns. */
+  release(): void;
+  close(): void;
+  lastSeenAt(): number;
+  /** The learned pause between heartbeats, in milliseconds. */
+  heartbeatMs(): number | undefined;
+  isProductive(): boolean;
+}
+
+export interface DriverSessionRequest {
+  readonly directory: string;
+  readonly title?: string;
+  readonly model?: string;
+  readonly agent?: string;
+  readonly mode?: string;
+  readonly mcpServers?: readonly McpServer[];
+  /** The agent session to continue; a new one where absent. */
+  readonly resume?: string;
+}
+
+/** A conversation on the backend. It outlives process lives where the backend keeps it. */
+export interface DriverSession {
+  readonly agentSessionId: string;
+  readonly directory: string;
+  readonly title?: string;
+  readonly restored: boolean;
+  /** Throws `ERR_INVALID_OPTION` for a request that the backend cannot take. */
+  check(request: TurnRequest): void;
+  /** The turn's events and evidence go to the sink from now on. One turn of a session at a time. */
+  begin(request: TurnRequest, sink: TurnSink): DriverTurn;
+  /** Ends whatever an abandoned turn left working; resolves when the session is quiet. */
+  quiet(signal: AbortSignal): Promise<void>;
+  fork(signal: AbortSignal): Promise<string>;
+  messages(signal: AbortSignal): Promise<Message[]>;
+  close(options: { readonly delete: boolean }, signal: AbortSignal): Promise<void>;
+}
+
+export interface TurnRequest {
+  readonly blocks: readonly ContentBlock[];
+  readonly model?: string;
+  readonly agent?: string;
+  readonly mode?: string;
+}
+
+/** `unknown`: the prompt may or may not have been accepted. */
+export type DispatchOutcome =
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'refused'; readonly failure: Failure }
+  | { readonly kind: 'unknown'; readonly failure: Failure };
+
+/** One prompt on the backend. Sending it again uses the same message id, so it runs at most once. */
+export interface DriverTurn {
+  /** Never rejects. */
+  send(signal: AbortSignal): Promise<DispatchOutcome>;
+  cancel(signal: AbortSignal): Promise<void>;
+  answer(askId: string, answer: PermissionDecision | QuestionAnswer, signal: AbortSignal): Promise<void>;
+  /** No more events of this turn. */
+  end(): void;
+}
+
+/** Where a turn's events and evidence go. Its methods never throw. */
+export interface TurnSink {
+  emit(event: AgentEvent): void;
+  /** The agent took back the last characters of its answer. */
+  unsay(characters: number): void;
+  /** Something of the turn came that is neither event nor evidence: it lives. */
+  touch(): void;
+  fact(fact: TurnFact): void;
+  ask(ask: DecisionAsk): void;
+  /** The request was answered elsewhere, or is gone. */
+  retract(askId: string): void;
+}
+
+/** A request for a person's decision, as an adapter hands it over. */
+export type DecisionAsk =
+  | {
+      readonly type: 'permission';
+      readonly id: string;
+      readonly title: string;
+      readonly permission: string;
+      readonly patterns: readonly string[];
+      readonly options: readonly PermissionKind[];
+      readonly toolCallId?: string;
+      readonly metadata?: unknown;
+      readonly origin?: { readonly subagentSessionId: string };
+    }
+  | {
+      readonly type: 'question';
+      readonly id: string;
+      readonly questions: readonly Question[];
+      readonly origin?: { readonly subagentSessionId: string };
+    };

@@ -1,0 +1,35 @@
+import type { BackoffInput } from '../machines/backoff-machine.ts';
+import type { Failure } from '../machines/policies/failure-class.ts';
+import type { BackendRuntime } from './backend/backend-runtime.ts';
+import type { Clock, Logger } from './contract/supervisor.ts';
+import type { SessionRecord } from './session/session-record.ts';
+import type { StreamRuntime } from './stream/stream-runtime.ts';
+import type { TurnRuntime } from './turn/turn-runtime.ts';
+
+/** A turn with the session that it is a turn of. */
+export interface TurnEntry {
+  readonly turn: TurnRuntime;
+  readonly session: SessionRecord;
+  readonly backend: BackendRuntime;
+  /** Closes the turn's pending requests. `tell`: the agent still waits for the answers. */
+  withdrawDecisions(options: { readonly tell: boolean }): void;
+}
+
+export interface StreamChange {
+  readonly to: string;
+  readonly event: { readonly type: string };
+  readonly failure: Failure | null;
+}
+
+/** Where the actors of the charts find their resources: charts know ids, and nothing else. */
+export interface Registry {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  backend(backendId: string): BackendRuntime;
+  stream(backendId: string, streamId: string): StreamRuntime;
+  turn(turnId: string): TurnEntry;
+  /** A stream's chart entered a top-level state. */
+  streamChanged(backendId: string, stream: StreamRuntime, change: StreamChange): void;
+  backoffDelay(input: BackoffInput): number;
+}

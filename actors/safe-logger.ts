@@ -1,0 +1,18 @@
+import type { Logger } from './contract/supervisor.ts';
+
+/** A logger that throws is the host's business, and never changes a lifecycle: its line is lost, nothing else is. */
+export function safeLogger(logger: Logger): Logger {
+  const guard = (write: (data: object, message: string) => void) => (data: object, message: string) => {
+    try {
+      write(data, message);
+    } catch {
+      return; // There is nowhere left to tell it.
+    }
+  };
+  return {
+    debug: guard((data, message) => logger.debug(data, message)),
+    info: guard((data, message) => logger.info(data, message)),
+    warn: guard((data, message) => logger.warn(data, message)),
+    error: guard((data, message) => logger.error(data, message)),
+  };
+}

@@ -1,0 +1,233 @@
+import { awaitHealthy, abortError } from '../backend/await-healthy.ts';
+import type { BackendRuntime } from '../backend/backend-runtime.ts';
+import { detailOf } from '../backend/backend-status.ts';
+import { withLimit } from '../clock-loop.ts';
+import type { OpenSessionOptions, Session } from '../contract/session.ts';
+import type { SessionCapabilities, SessionStatus } from '../contract/status.ts';
+import { SupervisorError } from '../errors.ts';
+import type { DriverSession, DriverSessionRequest } from '../ports.ts';
+import type { SupervisorRuntime } from '../supervisor/runtime.ts';
+import { expectOpenOptions } from './open-options.ts';
+import { SessionHandle, type SessionHost } from './session-handle.ts';
+import { SessionLine } from './session-line.ts';
+import { SessionRecord, type SessionSettings } from './session-record.ts';
+
+interface OpenSession {
+  readonly record: SessionRecord;
+  readonly handle: SessionHandle;
+  readonly backend: BackendRuntime;
+}
+
+/** Requests of an open session take at most this long, in milliseconds. */
+const REQUEST_LIMIT_MS = 30_000;
+
+/** All sessions of a supervisor, by chat and backend. */
+export class SessionBook {
+  readonly #runtime: SupervisorRuntime;
+  readonly #open = new Map<string, Promise<OpenSession>>();
+  readonly #records = new Map<SessionRecord, OpenSession>();
+  #sessions = 0;
+  #turns = 0;
+
+  constructor(runtime: SupervisorRuntime) {
+    this.#runtime = runtime;
+  }
+
+  /** Opens a session, or returns the open one of the same chat and backend. */
+  async open(given: OpenSessionOptions): Promise<Session> {
+    const options = expectOpenOptions(given);
+    const backend = this.#runtime.backend(options.backend);
+    this.#expectRunning();
+    if (options.signal?.aborted) throw abortError(options.signal);
+    const key = keyOf(options.backend, options.chatId ?? this.#freshChatId());
+    const known = this.#open.get(key);
+    const opening = known
+      ? this.#reopen(await known.catch(() => undefined), backend, options, key)
+      : this.#begin(backend, options, key);
+    const { handle, record } = await opening;
+    record.references += 1;
+    return handle;
+  }
+
+  statuses(): SessionStatus[] {
+    return [...this.#records.values()].map(({ record, backend }) => statusOf(record, backend));
+  }
+
+  /** A chat id that nobody chose. */
+  #freshChatId(): string {
+    return `chat-${crypto.randomUUID()}`;
+  }
+
+  #begin(backend: BackendRuntime, options: OpenSessionOptions, key: string): Promise<OpenSession> {
+    const opening = this.#create(backend, options, key);
+    this.#open.set(key, opening);
+    opening.catch(() => {
+      if (this.#open.get(key) === opening) this.#open.delete(key);
+    });
+    return opening;
+  }
+
+  async #create(backend: BackendRuntime, options: OpenSessionOptions, key: string): Promise<OpenSession> {
+    const driver = await this.#openOnBackend(backend, options);
+    this.#sessions += 1;
+    const settings = settingsOf(options, key);
+    const stream = backend.streamFor(driver.agentSessionId, driver.directory);
+    const record = new SessionRecord(`session-${this.#sessions}`, settings, driver, stream);
+    if (driver.restored) record.restored = 'restored';
+    backend.sessions.add(record);
+    backend.attach(record);
+    const line = new SessionLine(this.#runtime, backend, record);
+    const open = { record, backend, handle: new SessionHandle(record, line, this.#hostOf(backend)) };
+    this.#records.set(record, open);
+    this.#tell(record, driver.restored ? 'restored' : 'created');
+    return open;
+  }
+
+  /** The chat is open here already; in another directory it moves there, once it is quiet. */
+  async #reopen(
+    known: OpenSession | undefined,
+    backend: BackendRuntime,
+    options: OpenSessionOptions,
+    key: string,
+  ): Promise<OpenSession> {
+    if (!known) return this.#begin(backend, options, key);
+    const { record } = known;
+    if (record.driver.directory === options.directory) return known;
+    await Promise.all(record.turns().map((turn) => turn.result));
+    const driver = await this.#openOnBackend(backend, options);
+    backend.detach(record);
+    record.driver = driver;
+    record.restored = driver.restored ? 'restored' : 'replaced';
+    backend.attach(record);
+    this.#tell(record, record.restored);
+    return known;
+  }
+
+  async #openOnBackend(backend: BackendRuntime, options: OpenSessionOptions): Promise<DriverSession> {
+    const { clock, options: own } = this.#runtime;
+    const startedAt = clock.now();
+    await awaitHealthy(backend, { clock, timeoutMs: own.openTimeoutMs, signal: options.signal });
+    const leftMs = Math.max(1, own.openTimeoutMs - Math.round(clock.now() - startedAt));
+    const signal = options.signal ?? new AbortController().signal;
+    const driver = await withLimit(clock, leftMs, signal, (limited) =>
+      backend.driver.openSession(requestOf(options), limited),
+    ).catch((error: unknown) => {
+      throw signal.aborted ? abortError(signal) : error;
+    });
+    this.#expectRunning();
+    return driver;
+  }
+
+  #hostOf(backend: BackendRuntime): SessionHost {
+    return {
+      capabilities: backend.driver.capabilities,
+      nextTurnId: () => `turn-${(this.#turns += 1)}`,
+      statusOf: (record) => statusOf(record, backend),
+      request: (record, work) => this.#request(backend, record, work),
+      fork: (record) => this.#fork(backend, record),
+      release: (record) => void (record.references = Math.max(0, record.references - 1)),
+      close: (record, options) => this.#close(backend, record, options),
+    };
+  }
+
+  async #request<T>(
+    backend: BackendRuntime,
+    record: SessionRecord,
+    work: (driver: DriverSession, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { clock, options } = this.#runtime;
+    this.#expectRunning();
+    if (record.closed) throw closedError(record);
+    await awaitHealthy(backend, { clock, timeoutMs: options.openTimeoutMs });
+    return withLimit(clock, REQUEST_LIMIT_MS, backend.lifeEnded, (signal) => work(record.driver, signal));
+  }
+
+  async #fork(backend: BackendRuntime, record: SessionRecord): Promise<Session> {
+    const resume = await this.#request(backend, record, (driver, signal) => driver.fork(signal));
+    const { backendId: _, chatId: __, title: ___, ...settings } = record.settings;
+    return this.open({ ...settings, backend: backend.id, directory: record.driver.directory, resume });
+  }
+
+  async #close(backend: BackendRuntime, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
+    if (record.closed) return;
+    record.closed = {
+      code: 'ERR_SESSION_CLOSED',
+      message: `The session ${record.id} is closed. Open it again to prompt.`,
+    };
+    const turns = record.turns();
+    for (const turn of [...turns].reverse()) turn.send({ type: 'turn.cancel' });
+    await Promise.all(turns.map((turn) => turn.result));
+    const { clock } = this.#runtime;
+    const ended = backend.isAvailable
+      ? withLimit(clock, REQUEST_LIMIT_MS, backend.lifeEnded, (signal) => record.driver.close(options, signal))
+      : Promise.resolve();
+    this.#forget(backend, record);
+    await ended;
+  }
+
+  #forget(backend: BackendRuntime, record: SessionRecord): void {
+    this.#records.delete(record);
+    this.#open.delete(keyOf(backend.id, record.settings.chatId));
+    backend.sessions.delete(record);
+    backend.detach(record);
+    this.#tell(record, 'closed');
+  }
+
+  #tell(record: SessionRecord, type: 'created' | 'restored' | 'replaced' | 'closed'): void {
+    const { chatId, backendId: backend } = record.settings;
+    this.#runtime.emitter.emit('session', { type, sessionId: record.id, chatId, backend });
+  }
+
+  #expectRunning(): void {
+    if (this.#runtime.state !== 'running')
+      throw new SupervisorError('ERR_STOPPED', 'The supervisor is stopping or stopped.');
+  }
+}
+
+const SEPARATOR = '\0';
+const keyOf = (backendId: string, chatId: string): string => `${backendId}${SEPARATOR}${chatId}`;
+
+function settingsOf(options: OpenSessionOptions, key: string): SessionSettings {
+  const { backend: backendId, directory: _, mcpServers: __, resume: ___, signal: ____, ...settings } = options;
+  return { ...settings, backendId, chatId: key.slice(key.indexOf(SEPARATOR) + 1) };
+}
+
+function requestOf(options: OpenSessionOptions): DriverSessionRequest {
+  const { directory, title, model, agent, mode, mcpServers, resume } = options;
+  return {
+    directory,
+    ...(title === undefined ? {} : { title }),
+    ...(model === undefined ? {} : { model }),
+    ...(agent === undefined ? {} : { agent }),
+    ...(mode === undefined ? {} : { mode }),
+    ...(mcpServers === undefined ? {} : { mcpServers }),
+    ...(resume === undefined || resume === 'auto' || resume === 'never' ? {} : { resume }),
+  };
+}
+
+function closedError(record: SessionRecord): SupervisorError {
+  return new SupervisorError('ERR_SESSION_CLOSED', `The session ${record.id} is closed.`, { sessionId: record.id });
+}
+
+function statusOf(record: SessionRecord, backend: BackendRuntime): SessionStatus {
+  const { chatId, backendId, title, model, agent, mode } = record.settings;
+  const capabilities: SessionCapabilities = backend.driver.capabilities;
+  return {
+    id: record.id,
+    chatId,
+    backend: backendId,
+    directory: record.driver.directory,
+    agentSessionId: record.driver.agentSessionId,
+    state: record.stream.state,
+    detail: detailOf(record.stream.actor?.getSnapshot().value ?? 'idle'),
+    generation: backend.actor?.getSnapshot().context.generation ?? 0,
+    queued: record.queue.length,
+    capabilities,
+    ...(record.running ? { running: record.running.id } : {}),
+    ...(title === undefined ? {} : { title }),
+    ...(model === undefined ? {} : { model }),
+    ...(agent === undefined ? {} : { agent }),
+    ...(mode === undefined ? {} : { mode }),
+    ...(record.restored ? { restored: record.restored } : {}),
+  };
+}

@@ -1,0 +1,127 @@
+import type { TurnResult } from '../contract/session.ts';
+import { decisionEvent, requestOf } from '../decisions/decision-request.ts';
+import type { DecisionAsk, TurnRequest } from '../ports.ts';
+import type { BackendRuntime } from '../backend/backend-runtime.ts';
+import type { SupervisorRuntime } from '../supervisor/runtime.ts';
+import { type TurnPlace, TurnRuntime } from '../turn/turn-runtime.ts';
+import type { TurnLimits } from '../../machines/turn-setup.ts';
+import type { Failure } from '../../machines/policies/failure-class.ts';
+import { toFailure } from '../errors.ts';
+import type { SessionRecord } from './session-record.ts';
+
+/** The turns of one session: one at a time, in call order, each settled once. */
+export class SessionLine {
+  readonly #runtime: SupervisorRuntime;
+  readonly #backend: BackendRuntime;
+  readonly #session: SessionRecord;
+
+  constructor(runtime: SupervisorRuntime, backend: BackendRuntime, session: SessionRecord) {
+    this.#runtime = runtime;
+    this.#backend = backend;
+    this.#session = session;
+  }
+
+  /** Puts a prompt at the end of the line. Whatever is wrong with it settles the turn. */
+  enter(id: string, request: TurnRequest, limits: Partial<TurnLimits>): TurnRuntime {
+    const turn = new TurnRuntime(id, request, this.#placeOf(limits));
+    const refusal = this.#refusal();
+    if (refusal) {
+      turn.settle({ outcome: 'failed', failure: refusal });
+      return turn;
+    }
+    this.#session.queue.push(turn);
+    const withdrawDecisions = (options: { readonly tell: boolean }) => this.#withdraw(turn, options);
+    this.#runtime.openTurn({ turn, session: this.#session, backend: this.#backend, withdrawDecisions });
+    this.#admitNext();
+    return turn;
+  }
+
+  #refusal(): Failure | undefined {
+    const { maxQueued } = this.#runtime.options.turn;
+    if (this.#runtime.state !== 'running')
+      return { code: 'ERR_STOPPED', message: 'The supervisor is stopping or stopped.' };
+    if (this.#session.closed) return this.#session.closed;
+    if (this.#session.queue.length < maxQueued || !this.#session.running) return undefined;
+    const message = `The session already has ${maxQueued} waiting turns. Wait for one to settle, or raise turn.maxQueued.`;
+    return { code: 'ERR_QUEUE_FULL', message };
+  }
+
+  #placeOf(limits: Partial<TurnLimits>): TurnPlace {
+    return {
+      clock: this.#runtime.clock,
+      limits: { ...this.#runtime.options.turn, ...limits },
+      ask: (turn, ask) => this.#ask(turn, ask),
+      retract: (turn, askId) => this.#runtime.decisions.withdraw(decisionId(turn, askId), { tell: false }),
+      settled: (turn, result) => this.#settled(turn, result),
+    };
+  }
+
+  #admitNext(): void {
+    const turn = this.#session.next();
+    if (!turn) return;
+    this.#backend.changeDemand({ turns: 1 });
+    try {
+      turn.admit(this.#session.driver.begin(turn.request, turn));
+      this.#runtime.emitter.emit('turn', { type: 'started', ...this.#named(turn) });
+    } catch (error) {
+      turn.settle({ outcome: 'failed', failure: toFailure(error) });
+    }
+  }
+
+  #settled(turn: TurnRuntime, result: TurnResult): void {
+    const wasRunning = this.#session.running === turn;
+    this.#session.leave(turn);
+    this.#runtime.emitter.emit('turn', { type: 'settled', ...this.#named(turn), result });
+    if (wasRunning) this.#backend.changeDemand({ turns: -1 });
+    this.#admitNext();
+  }
+
+  #named(turn: TurnRuntime) {
+    return { turnId: turn.id, sessionId: this.#session.id, backend: this.#backend.id };
+  }
+
+  #ask(turn: TurnRuntime, ask: DecisionAsk): void {
+    const { clock, decisions, options } = this.#runtime;
+    const { decisionTimeoutMs } = options.turn;
+    const expiresAt = new Date(clock.wallNow() + decisionTimeoutMs).toISOString();
+    const request = requestOf(ask, { ...this.#naming(turn, ask.id), expiresAt });
+    const { onPermission = options.onPermission, onQuestion = options.onQuestion } = this.#session.settings;
+    turn.emit(decisionEvent(ask, request));
+    const isNew = decisions.open({
+      request,
+      handlers: { onPermission, onQuestion },
+      timeoutMs: decisionTimeoutMs,
+      deliver: async (decision, signal) => {
+        if (turn.isSettled || !turn.driver) return;
+        await turn.driver.answer(ask.id, decision, signal);
+      },
+      closed: (decision) => {
+        if (decision !== undefined) turn.emit(decisionEvent(ask, request, decision));
+        turn.send({ type: 'decision.closed', at: clock.now() });
+      },
+    });
+    if (isNew) turn.send({ type: 'decision.asked', at: clock.now() });
+  }
+
+  #naming(turn: TurnRuntime, askId: string) {
+    const { chatId } = this.#session.settings;
+    const { directory } = this.#session.driver;
+    return {
+      id: decisionId(turn, askId),
+      sessionId: this.#session.id,
+      chatId,
+      turnId: turn.id,
+      directory,
+      backend: this.#backend.id,
+    };
+  }
+
+  #withdraw(turn: TurnRuntime, options: { readonly tell: boolean }): void {
+    for (const request of this.#runtime.decisions.pending()) {
+      if (request.turnId === turn.id) this.#runtime.decisions.withdraw(request.id, options);
+    }
+  }
+}
+
+/** Stable over reconnects, and unique among all pending requests. */
+const decisionId = (turn: TurnRuntime, askId: string): string => `${turn.id}:${askId}`;

@@ -1,0 +1,54 @@
+import type { StreamEvent } from '../../machines/stream-setup.ts';
+import type { LifecycleState } from '../contract/status.ts';
+import type { Connection, ConnectionTarget } from '../ports.ts';
+import type { SessionRecord } from '../session/session-record.ts';
+import type { TurnRuntime } from '../turn/turn-runtime.ts';
+
+/** The chart of a stream, as its data plane sees it. */
+export interface StreamActor {
+  send(event: StreamEvent): void;
+  getSnapshot(): { readonly value: unknown };
+}
+
+/** The data plane of one event stream: its connection, and the sessions attached to it. */
+export class StreamRuntime {
+  readonly id: string;
+  readonly slot: number;
+  readonly key: string;
+  readonly target: ConnectionTarget;
+  readonly sessions = new Set<SessionRecord>();
+  state: LifecycleState = 'idle';
+  connection: Connection | undefined;
+  /** Events flow: prompts may be sent. */
+  isOpen = false;
+  #actor: StreamActor | undefined;
+
+  constructor({ slot, key, target }: { slot: number; key: string; target: ConnectionTarget }) {
+    this.id = `stream-${slot}`;
+    this.slot = slot;
+    this.key = key;
+    this.target = target;
+  }
+
+  get actor(): StreamActor | undefined {
+    return this.#actor;
+  }
+
+  /** The running turns of the attached sessions. */
+  running(): readonly TurnRuntime[] {
+    return [...this.sessions].map((session) => session.running).filter((turn) => turn !== undefined);
+  }
+
+  bind(actor: StreamActor): void {
+    this.#actor = actor;
+  }
+
+  start(): void {
+    this.#actor?.send({ type: 'stream.start' });
+  }
+
+  /** The server is to be asked about the running turns, soon. */
+  audit(): void {
+    this.#actor?.send({ type: 'stream.audit' });
+  }
+}

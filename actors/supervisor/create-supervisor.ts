@@ -1,0 +1,90 @@
+import { BackendHandleImplementation } from '../backend/backend-handle.ts';
+import { backendStatus } from '../backend/backend-status.ts';
+import type { PermissionDecision, PermissionRequest, QuestionAnswer, QuestionRequest } from '../contract/events.ts';
+import type { OpenSessionOptions, Session } from '../contract/session.ts';
+import type { SupervisorStatus } from '../contract/status.ts';
+import type {
+  BackendHandle,
+  Backends,
+  LeaseOf,
+  Supervisor,
+  SupervisorEvents,
+  SupervisorOptions,
+} from '../contract/supervisor.ts';
+import { isDecisionFor } from '../decisions/decision-shape.ts';
+import { invalidOption } from '../validation.ts';
+import { SessionBook } from '../session/session-book.ts';
+import { expectDuration, expectObject, optional } from '../validation.ts';
+import { resolveSupervisorOptions } from './options.ts';
+import { SupervisorRuntime } from './runtime.ts';
+
+/** Time that running turns have to end by themselves when the supervisor stops, in milliseconds. */
+const STOP_GRACE_MS = 5_000;
+
+/**
+ * Creates a supervisor. Nothing is started before it is used.
+ *
+ * @throws SupervisorError `ERR_INVALID_OPTION` for options that are unknown, malformed or contradictory.
+ */
+export function createSupervisor<const B extends Backends>(options: SupervisorOptions<B>): Supervisor<B> {
+  return new SupervisorImplementation(
+    new SupervisorRuntime(resolveSupervisorOptions(options)),
+  ) as unknown as Supervisor<B>;
+}
+
+class SupervisorImplementation implements Supervisor {
+  readonly #runtime: SupervisorRuntime;
+  readonly #sessions: SessionBook;
+  readonly #handles = new Map<string, BackendHandleImplementation>();
+  #stopped: Promise<void> | undefined;
+
+  constructor(runtime: SupervisorRuntime) {
+    this.#runtime = runtime;
+    this.#sessions = new SessionBook(runtime);
+    for (const [id, backend] of runtime.backends)
+      this.#handles.set(id, new BackendHandleImplementation(runtime, backend));
+  }
+
+  openSession(options: OpenSessionOptions): Promise<Session> {
+    return this.#sessions.open(options);
+  }
+
+  backend<K extends string>(id: K): BackendHandle<LeaseOf<Backends[K]>> {
+    this.#runtime.backend(id);
+    return this.#handles.get(id) as BackendHandle<LeaseOf<Backends[K]>>;
+  }
+
+  status(): SupervisorStatus {
+    const backends = [...this.#runtime.backends.values()].map(
+      (backend) => [backend.id, backendStatus(backend)] as const,
+    );
+    return { state: this.#runtime.state, backends: Object.fromEntries(backends), sessions: this.#sessions.statuses() };
+  }
+
+  pendingDecisions(): readonly (PermissionRequest | QuestionRequest)[] {
+    return this.#runtime.decisions.pending();
+  }
+
+  decide(requestId: string, answer: PermissionDecision | QuestionAnswer): boolean {
+    const request = this.pendingDecisions().find(({ id }) => id === requestId);
+    if (!request) return false;
+    if (!isDecisionFor(request, answer)) throw invalidOption('answer', `a decision for a ${request.type}`, answer);
+    return this.#runtime.decisions.decide(requestId, answer);
+  }
+
+  on<K extends keyof SupervisorEvents>(event: K, listener: (payload: SupervisorEvents[K]) => void): () => void {
+    return this.#runtime.emitter.on(event, listener);
+  }
+
+  stop(options: { graceMs?: number } = {}): Promise<void> {
+    const given = expectObject('stop()', options, ['graceMs']);
+    const graceMs = optional(given['graceMs'], (value) => expectDuration('graceMs', value, 0)) ?? STOP_GRACE_MS;
+    const stopping = this.#runtime.stop(graceMs);
+    this.#stopped ??= stopping;
+    return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}

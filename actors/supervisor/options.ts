@@ -1,0 +1,84 @@
+import type { SupervisorOptions, TurnOptions } from '../contract/supervisor.ts';
+import type { PermissionHandler, QuestionHandler } from '../contract/session.ts';
+import type { Clock, Logger } from '../contract/supervisor.ts';
+import { silentLogger, systemClock } from '../defaults/system-clock.ts';
+import type { BackendDefinition } from '../ports.ts';
+import { safeLogger } from '../safe-logger.ts';
+import { expectCount, expectDuration, expectFunction, expectObject, invalidOption, optional } from '../validation.ts';
+
+/** The supervisor's options, complete. */
+export interface ResolvedSupervisorOptions {
+  readonly backends: Readonly<Record<string, BackendDefinition<unknown>>>;
+  readonly onPermission: PermissionHandler | undefined;
+  readonly onQuestion: QuestionHandler | undefined;
+  readonly turn: Required<TurnOptions>;
+  readonly openTimeoutMs: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+const KNOWN = ['backends', 'onPermission', 'onQuestion', 'turn', 'openTimeoutMs', 'logger', 'clock', 'random'] as const;
+const TURN_OPTIONS = [
+  'inactivityTimeoutMs',
+  'deadlineMs',
+  'cancelTimeoutMs',
+  'decisionTimeoutMs',
+  'maxQueued',
+  'maxBufferedEvents',
+  'maxTextBytes',
+] as const;
+
+const MIB = 1024 * 1024;
+
+/** Checks the options and fills in the defaults. Throws `ERR_INVALID_OPTION`. */
+export function resolveSupervisorOptions(options: SupervisorOptions): ResolvedSupervisorOptions {
+  const given = expectObject('createSupervisor()', options, KNOWN);
+  for (const name of ['onPermission', 'onQuestion', 'random'] as const) {
+    optional(given[name], (value) => expectFunction(name, value));
+  }
+  return {
+    backends: expectBackends(given['backends']),
+    onPermission: options.onPermission,
+    onQuestion: options.onQuestion,
+    turn: resolveTurnOptions(given['turn']),
+    openTimeoutMs: optional(given['openTimeoutMs'], (value) => expectDuration('openTimeoutMs', value)) ?? 60_000,
+    logger: safeLogger(optional(options.logger, expectLogger) ?? silentLogger),
+    clock: options.clock ?? systemClock,
+    random: options.random ?? Math.random, // eslint-disable-line no-restricted-properties -- the default itself
+  };
+}
+
+function resolveTurnOptions(value: unknown): Required<TurnOptions> {
+  const given = expectObject('turn', value, TURN_OPTIONS);
+  const duration = (name: (typeof TURN_OPTIONS)[number], fallback: number) =>
+    optional(given[name], (candidate) => expectDuration(`turn.${name}`, candidate)) ?? fallback;
+  const count = (name: (typeof TURN_OPTIONS)[number], fallback: number, minimum: number) =>
+    optional(given[name], (candidate) => expectCount(`turn.${name}`, candidate, minimum)) ?? fallback;
+  return {
+    inactivityTimeoutMs: duration('inactivityTimeoutMs', 300_000),
+    deadlineMs: duration('deadlineMs', 3_600_000),
+    cancelTimeoutMs: duration('cancelTimeoutMs', 15_000),
+    decisionTimeoutMs: duration('decisionTimeoutMs', 300_000),
+    maxQueued: count('maxQueued', 32, 0),
+    maxBufferedEvents: count('maxBufferedEvents', 10_000, 1),
+    maxTextBytes: count('maxTextBytes', 8 * MIB, 1),
+  };
+}
+
+function expectBackends(value: unknown): Readonly<Record<string, BackendDefinition<unknown>>> {
+  if (typeof value !== 'object' || value === null) throw invalidOption('backends', 'an object of backends', value);
+  const backends = value as Readonly<Record<string, BackendDefinition<unknown> | undefined>>;
+  if (Object.keys(backends).length === 0) throw invalidOption('backends', 'at least one backend', 'none');
+  for (const [id, definition] of Object.entries(backends)) {
+    if (typeof definition?.createDriver === 'function') continue;
+    throw invalidOption(`backends.${id}`, 'what opencode() or its like returns', definition);
+  }
+  return backends as Readonly<Record<string, BackendDefinition<unknown>>>;
+}
+
+function expectLogger(value: unknown): Logger {
+  const logger = value as Readonly<Record<string, unknown>>;
+  for (const level of ['debug', 'info', 'warn', 'error']) expectFunction(`logger.${level}`, logger[level]);
+  return value as Logger;
+}

@@ -1,0 +1,171 @@
+import { turnMachine } from '../../machines/turn-machine.ts';
+import type { TurnEvent } from '../../machines/turn-setup.ts';
+import { asynchronousActor } from '../asynchronous-actor.ts';
+import { waitFor, withLimit } from '../clock-loop.ts';
+import { messageOf } from '../errors.ts';
+import { guarded } from '../guarded.ts';
+import type { Registry, TurnEntry } from '../registry.ts';
+
+/** A cancel can be lost: it is repeated this often until the turn has settled, in milliseconds. */
+const CANCEL_EVERY_MS = 250;
+/** Limit of one cancel request, in milliseconds. */
+const CANCEL_LIMIT_MS = 5_000;
+/** How often the server is asked about a prompt of which nothing is known, in milliseconds. */
+const AUDIT_EVERY_MS = 1_000;
+/** Cancels between two audits: quiet may have been told while nobody listened. */
+const CANCELS_PER_AUDIT = 4;
+
+interface TurnSubject {
+  readonly turnId: string;
+}
+
+/** The turn chart over the drivers. */
+export function provideTurn(registry: Registry) {
+  const { logger } = registry;
+  const entryOf = ({ turnId }: TurnSubject) => registry.turn(turnId);
+  return turnMachine.provide({
+    actors: {
+      dispatch: dispatchActor(registry),
+      auditor: auditorActor(registry),
+      canceller: cancellerActor(registry),
+      inactivityClock: inactivityActor(registry),
+    },
+    actions: {
+      announce: guarded(logger, 'announce', ({ context, self }) => entryOf(context).turn.bind(self)),
+      requestBackend: guarded(logger, 'requestBackend', ({ context }) => requestBackend(registry, entryOf(context))),
+      requestAudit: guarded(logger, 'requestAudit', ({ context }) => entryOf(context).session.stream.audit()),
+      confirmAttached: guarded(logger, 'confirmAttached', ({ context }) => confirmAttached(registry, entryOf(context))),
+      withdrawDecisions: guarded(logger, 'withdrawDecisions', ({ context }) => {
+        const { backend, withdrawDecisions } = entryOf(context);
+        withdrawDecisions({ tell: backend.isAvailable });
+      }),
+      retire: guarded(logger, 'retire', ({ context }) => retire(registry, entryOf(context))),
+      settle: guarded(logger, 'settle', ({ context }) => {
+        if (context.verdict) entryOf(context).turn.settle(context.verdict);
+      }),
+    },
+  });
+}
+
+/** Wakes what is asleep, and tells the turn at once where nothing is. */
+function requestBackend({ clock }: Registry, { turn, session, backend }: TurnEntry): void {
+  if (backend.state === 'idle' || backend.state === 'failed' || backend.state === 'stopping')
+    backend.send({ type: 'server.start' });
+  if (backend.isAvailable && !session.stream.isOpen) session.stream.start();
+  if (backend.isAvailable && session.stream.isOpen) turn.send({ type: 'backend.available', at: clock.now() });
+}
+
+/** The connection may have broken between the sending of the prompt and its acceptance. */
+function confirmAttached({ clock }: Registry, { turn, session, backend }: TurnEntry): void {
+  if (backend.isAvailable && session.stream.isOpen) return;
+  turn.send({ type: backend.isAvailable ? 'backend.lost' : 'backend.exited', at: clock.now() });
+  if (session.stream.state === 'failed') turn.send(streamFailed(clock.now()));
+}
+
+function streamFailed(at: number): TurnEvent {
+  return {
+    type: 'backend.failed',
+    at,
+    failure: { code: 'ERR_STREAM_FAILED', message: 'The event stream was given up.' },
+  };
+}
+
+/** The agent no longer listens: what works on its session is ended, or the whole process where that fails. */
+function retire({ clock, logger }: Registry, { session, backend }: TurnEntry): void {
+  if (!backend.isAvailable) return;
+  const ignore = new AbortController().signal;
+  withLimit(clock, CANCEL_LIMIT_MS, ignore, (signal) => backend.driver.retire(session.driver, signal)).catch(
+    (error: unknown) => {
+      logger.warn({ error, backend: backend.id }, 'The session could not be retired; the backend is restarted.');
+      backend.send({ type: 'server.restart', reason: `a cancel was ignored, and ${messageOf(error)}` });
+    },
+  );
+}
+
+/** Sends the prompt, once what an earlier turn left behind is quiet. */
+function dispatchActor(registry: Registry) {
+  const { clock, logger } = registry;
+  return asynchronousActor<TurnEvent, TurnSubject>(async ({ turnId }, { signal, tell }) => {
+    const { turn, session } = registry.turn(turnId);
+    if (session.unquiet) {
+      await withLimit(clock, turn.limits.cancelTimeoutMs, signal, (limited) => session.driver.quiet(limited)).catch(
+        (error: unknown) => {
+          logger.warn(
+            { error, sessionId: session.id },
+            'The session did not become quiet; the next prompt is sent all the same.',
+          );
+        },
+      );
+      session.unquiet = false;
+    }
+    if (signal.aborted || !turn.driver) return;
+    turn.beginDispatch();
+    const outcome = await turn.driver.send(signal);
+    const at = clock.now();
+    if (outcome.kind === 'accepted') tell({ type: 'dispatch.accepted', at });
+    else
+      tell({
+        type: outcome.kind === 'refused' ? 'dispatch.refused' : 'dispatch.unknown',
+        at,
+        failure: outcome.failure,
+      });
+  });
+}
+
+/** Asks what became of the prompt until somebody knows. */
+function auditorActor(registry: Registry) {
+  const { clock } = registry;
+  return asynchronousActor<TurnEvent, TurnSubject>(async ({ turnId }, { signal, tell }) => {
+    const { session, backend } = registry.turn(turnId);
+    while (!signal.aborted) {
+      if (backend.state === 'failed') tell(backendGaveUp(clock.now(), backend));
+      else if (session.stream.state === 'failed') session.stream.start();
+      else session.stream.audit();
+      await waitFor(clock, AUDIT_EVERY_MS, signal);
+    }
+  });
+}
+
+function backendGaveUp(at: number, { lastError, id }: TurnEntry['backend']): TurnEvent {
+  const failure = lastError?.failure ?? { code: 'ERR_BACKEND_EXITED', message: `The backend ${id} is not running.` };
+  return { type: 'backend.failed', at, failure };
+}
+
+/** Cancels at once, at the first sign of work after that, and again and again: each one may be lost. */
+function cancellerActor(registry: Registry) {
+  const { clock, logger } = registry;
+  return asynchronousActor<TurnEvent, TurnSubject>(async ({ turnId }, { signal }) => {
+    const { turn, session } = registry.turn(turnId);
+    const cancel = () => {
+      withLimit(clock, CANCEL_LIMIT_MS, signal, async (limited) => turn.driver?.cancel(limited)).catch(
+        (error: unknown) => {
+          if (!signal.aborted) logger.debug({ error, turnId }, 'A cancel did not reach the agent; it is repeated.');
+        },
+      );
+    };
+    turn.onSign(cancel);
+    for (let count = 1; !signal.aborted; count += 1) {
+      cancel();
+      if (count % CANCELS_PER_AUDIT === 0) session.stream.audit();
+      await waitFor(clock, CANCEL_EVERY_MS, signal);
+    }
+    turn.onSign(undefined);
+  });
+}
+
+/** Wakes when the turn would be inactive if nothing came until then; events re-arm nothing. */
+function inactivityActor(registry: Registry) {
+  const { clock } = registry;
+  return asynchronousActor<TurnEvent, { turnId: string; limitMs: number }>(
+    async ({ turnId, limitMs }, { signal, tell }) => {
+      const { turn } = registry.turn(turnId);
+      turn.touch();
+      for (;;) {
+        const leftMs = limitMs - (clock.now() - turn.lastSeenAt);
+        if (leftMs <= 0) return tell({ type: 'clock.inactive', at: clock.now() });
+        await waitFor(clock, Math.ceil(leftMs), signal);
+        if (signal.aborted) return;
+      }
+    },
+  );
+}

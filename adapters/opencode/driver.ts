@@ -1,0 +1,254 @@
+import { stat } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+import { SupervisorError } from '../../actors/errors.ts';
+import type {
+  BackendDriver,
+  BackendSession,
+  Connection,
+  ConnectionObserver,
+  DriverEnvironment,
+  DriverSession,
+  DriverSessionRequest,
+  DriverTurn,
+  LifeObserver,
+  ProcessLife,
+  SessionCapabilities,
+} from '../../actors/ports.ts';
+import { invalidOption } from '../../actors/validation.ts';
+import { Demultiplexer } from './demultiplexer.ts';
+import { EventConnection } from './event-connection.ts';
+import { list, number, record, text } from './json.ts';
+import type { LaunchOptions } from './options.ts';
+import { modelOf } from './prompt-parts.ts';
+import { probeDirectory, probeHealth, verifyServer } from './readiness.ts';
+import { reconcileDirectory } from './reconcile.ts';
+import {
+  ask,
+  authorization,
+  clientFor,
+  type OpencodeClient,
+  type ServerAddress,
+  toSupervisorError,
+} from './requests.ts';
+import { ServerLife } from './server-life.ts';
+import { OpencodeSession } from './session.ts';
+import { agentOf, OpencodeTurn, type TurnPlace } from './turn.ts';
+
+/** What a host holds of a live opencode server. It stays readable when the process life is over; `ended` tells. */
+export interface OpencodeLease {
+  readonly baseUrl: string;
+  readonly client: OpencodeClient;
+  readonly pid: number | undefined;
+  readonly version: string;
+  readonly generation: number;
+  readonly ended: AbortSignal;
+  release(): void;
+}
+
+const CAPABILITIES: SessionCapabilities = {
+  resume: true,
+  fork: true,
+  listSessions: true,
+  setModel: true,
+  setMode: true,
+  images: true,
+  files: true,
+  mcpServers: true,
+  questions: true,
+  deleteSession: true,
+};
+
+/** A managed `opencode serve`: its process lives, its events, and its sessions. */
+export class OpencodeDriver implements BackendDriver<OpencodeLease> {
+  readonly capabilities = CAPABILITIES;
+  readonly #options: LaunchOptions;
+  readonly #environment: DriverEnvironment;
+  readonly #demultiplexer = new Demultiplexer();
+  #life: ServerLife | undefined;
+  #version = '';
+  #lastSeenAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LaunchOptions, environment: DriverEnvironment) {
+    this.#options = options;
+    this.#environment = environment;
+  }
+
+  launch(generation: number, observer: LifeObserver): ProcessLife {
+    this.#life = new ServerLife(this.#options, generation, observer);
+    return this.#life;
+  }
+
+  async verify(signal: AbortSignal): Promise<{ version: string }> {
+    const verified = await verifyServer(this.#address(), this.#options, signal);
+    this.#version = verified.version;
+    return verified;
+  }
+
+  async probe(signal: AbortSignal): Promise<void> {
+    if (!this.#life?.isAlive) throw new SupervisorError('ERR_BACKEND_EXITED', 'The process is no longer running.');
+    await probeHealth(this.#address(), signal);
+    this.#lastSeenAt = this.#environment.clock.now();
+  }
+
+  lastSeenAt(): number {
+    return this.#lastSeenAt;
+  }
+
+  lease(life: { readonly generation: number; readonly ended: AbortSignal; release(): void }): OpencodeLease {
+    const address = this.#address();
+    const { baseUrl } = address;
+    return { baseUrl, client: clientFor(address), pid: this.#life?.pid, version: this.#version, ...life };
+  }
+
+  connect(
+    target: { readonly directory?: string; readonly sessionId?: string },
+    observer: ConnectionObserver,
+  ): Connection {
+    const address = this.#address();
+    const { directory, sessionId } = target;
+    const path = directory === undefined ? '/global/event' : `/event?directory=${encodeURIComponent(directory)}`;
+    return new EventConnection({
+      target: { url: `${address.baseUrl}${path}`, headers: { authorization: authorization(address) } },
+      demultiplexer: this.#demultiplexer,
+      serves: (turn) => sessionId === undefined || turn.sessionId === sessionId,
+      clock: this.#environment.clock,
+      logger: this.#environment.logger,
+      observer,
+      onBytes: () => (this.#lastSeenAt = this.#environment.clock.now()),
+    });
+  }
+
+  async openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
+    await expectWorktree(request.directory);
+    if (request.model !== undefined) modelOf(request.model);
+    await probeDirectory(this.#address(), request.directory, signal);
+    const client = this.#client(request.directory);
+    await this.#expectAgent(client, request, signal);
+    await this.#addMcpServers(client, request, signal);
+    const found =
+      request.resume === undefined
+        ? await this.#create(client, request, signal)
+        : await this.#find(client, request.resume, request, signal);
+    const restored = request.resume !== undefined;
+    return new OpencodeSession(this.#placeOf(found.id, request.directory), { restored, title: found.title });
+  }
+
+  async listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]> {
+    await expectWorktree(directory);
+    const client = this.#client(directory);
+    const sessions = await ask('GET /session', signal, (options) => client.session.list({ directory }, options)).catch(
+      rethrow('The sessions could not be listed'),
+    );
+    return list(sessions).map((session) => toBackendSession(record(session)));
+  }
+
+  async reconcile(turns: readonly DriverTurn[], signal: AbortSignal): Promise<void> {
+    const own = turns.filter((turn) => turn instanceof OpencodeTurn).filter((turn) => turn.isSent);
+    const directories = new Set(own.map((turn) => turn.place.directory));
+    for (const directory of directories) {
+      await reconcileDirectory(
+        own.filter((turn) => turn.place.directory === directory),
+        signal,
+      ).catch(rethrow('The server was not to be asked what was missed'));
+    }
+  }
+
+  /** [opencode] Ends everything that works in the session's directory; the server itself stays up. */
+  async retire({ directory }: DriverSession, signal: AbortSignal): Promise<void> {
+    const client = this.#client(directory);
+    await ask('POST /instance/dispose', signal, (options) => client.instance.dispose({ directory }, options)).catch(
+      rethrow('The directory was not given up'),
+    );
+  }
+
+  spawnedSessions(): ReadonlySet<string> {
+    return this.#demultiplexer.spawned;
+  }
+
+  #placeOf(sessionId: string, directory: string): TurnPlace {
+    const life = { client: (of: string) => this.#client(of), generation: () => this.#life?.generation ?? 0 };
+    return { sessionId, directory, life, clock: this.#environment.clock, demultiplexer: this.#demultiplexer };
+  }
+
+  #address(): ServerAddress {
+    const address = this.#life?.address;
+    if (address) return address;
+    throw new SupervisorError('ERR_BACKEND_EXITED', 'The server is not running.', { reason: 'unreachable' });
+  }
+
+  #client(directory: string): OpencodeClient {
+    return clientFor(this.#address(), directory);
+  }
+
+  async #create(client: OpencodeClient, { directory, title }: DriverSessionRequest, signal: AbortSignal) {
+    const body = { directory, ...(title === undefined ? {} : { title }) };
+    return ask('POST /session', signal, (options) => client.session.create(body, options)).catch(
+      rethrow('The session was not created'),
+    );
+  }
+
+  async #find(client: OpencodeClient, sessionID: string, { directory }: DriverSessionRequest, signal: AbortSignal) {
+    if (!sessionID.startsWith('ses'))
+      throw invalidOption('resume', "'auto', 'never' or an opencode session id (ses_…)", sessionID);
+    const what = `The session ${sessionID} cannot be continued`;
+    return ask('GET /session/{id}', signal, (options) => client.session.get({ sessionID, directory }, options)).catch(
+      rethrow(what),
+    );
+  }
+
+  /** A prompt to an agent that does not exist is accepted by the server and never answered. */
+  async #expectAgent(client: OpencodeClient, request: DriverSessionRequest, signal: AbortSignal): Promise<void> {
+    const { directory } = request;
+    const agent = agentOf(request);
+    if (agent === undefined) return;
+    const agents = await ask('GET /agent', signal, (options) => client.app.agents({ directory }, options)).catch(
+      rethrow('The agents could not be listed'),
+    );
+    const names = list(agents)
+      .map((known) => text(record(known)['name']))
+      .filter((name) => name !== undefined);
+    if (!names.includes(agent)) throw invalidOption('agent', `one of ${names.join(', ')}`, agent);
+  }
+
+  async #addMcpServers(
+    client: OpencodeClient,
+    { directory, mcpServers = [] }: DriverSessionRequest,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const server of mcpServers) {
+      const config =
+        'command' in server
+          ? { type: 'local' as const, command: [server.command, ...(server.args ?? [])], environment: server.env ?? {} }
+          : { type: 'remote' as const, url: server.url, headers: server.headers ?? {} };
+      await ask('POST /mcp', signal, (options) =>
+        client.mcp.add({ directory, name: server.name, config }, options),
+      ).catch(rethrow(`The MCP server ${server.name} was not added`));
+    }
+  }
+}
+
+/** The server takes any directory, also one that does not exist; a prompt there fails in odd ways. */
+async function expectWorktree(directory: string): Promise<void> {
+  if (!isAbsolute(directory)) throw invalidOption('directory', 'an absolute path', directory);
+  const found = await stat(directory).catch(() => undefined);
+  if (!found?.isDirectory())
+    throw invalidOption('directory', 'an existing directory', `${found ? 'a file' : 'nothing'} at ${directory}`);
+}
+
+function rethrow(what: string): (error: unknown) => never {
+  return (error) => {
+    throw toSupervisorError(error, what);
+  };
+}
+
+function toBackendSession(session: Readonly<Record<string, unknown>>): BackendSession {
+  const updated = number(record(session['time'])['updated']);
+  const title = text(session['title']);
+  const directory = text(session['directory']);
+  return {
+    id: text(session['id']) ?? '',
+    ...(title === undefined ? {} : { title }),
+    ...(directory === undefined ? {} : { directory }),
+    ...(updated === undefined ? {} : { updatedAt: new Date(updated).toISOString() }),
+  };
+}

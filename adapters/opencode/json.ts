@@ -1,0 +1,37 @@
+/** A JSON object of which nothing is known yet. */
+export type JsonFields = Readonly<Record<string, unknown>>;
+
+/** Any value as a record; what is not one is empty. */
+export function record(value: unknown): JsonFields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonFields) : {};
+}
+
+/** Any value as a list; what is not one is empty. */
+export function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** A string, or nothing. */
+export function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** Several strings by name. */
+export function texts(fields: JsonFields, ...names: readonly string[]): readonly (string | undefined)[] {
+  return names.map((name) => text(fields[name]));
+}
+
+/** A finite number, or nothing. */
+export function number(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+/** A finite number, or zero. */
+export function count(value: unknown): number {
+  return number(value) ?? 0;
+}
+
+/** The field, unless it has no value. */
+export function present<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });
+}

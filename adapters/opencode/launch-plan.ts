@@ -1,0 +1,84 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { guardDirectory, unguardDirectory } from '../process/guardian.ts';
+import type { Redactor } from '../process/redaction.ts';
+import type { LaunchOptions } from './options.ts';
+
+/** Set for the server, and never inherited from a host that itself runs under opencode. */
+export const NEVER_INHERITED = [
+  'OPENCODE',
+  'OPENCODE_PID',
+  'OPENCODE_PROCESS_ROLE',
+  'OPENCODE_RUN_ID',
+  'OPENCODE_SERVER_PASSWORD',
+  'OPENCODE_SERVER_USERNAME',
+];
+
+/** A value under such a name is a secret; what already refers to a variable or a file is not. */
+const SECRET_NAME = /(api[-_]?key|token|secret|password|authorization|credential)/i;
+const REFERENCE = /^\{(env|file):/;
+
+export function serveArguments({ args, hostname }: LaunchOptions, port: number): readonly string[] {
+  return [...args, 'serve', '--hostname', hostname, '--port', String(port)];
+}
+
+/** The variables that make the server ours. */
+export function serveEnvironment(
+  options: LaunchOptions,
+  secrets: { readonly password: string; readonly configContent: string | undefined },
+): Record<string, string | undefined> {
+  return {
+    ...options.env,
+    ...(options.configFile === undefined ? {} : { OPENCODE_CONFIG: options.configFile }),
+    ...(secrets.configContent === undefined ? {} : { OPENCODE_CONFIG_CONTENT: secrets.configContent }),
+    OPENCODE_SERVER_USERNAME: options.username,
+    OPENCODE_SERVER_PASSWORD: secrets.password,
+  };
+}
+
+/**
+ * A configuration as the server's environment may carry it: tools see that environment, so secrets are put in files that
+ * the configuration refers to. The files are the owner's only, and go with the process life.
+ */
+export class PrivateConfig {
+  readonly content: string;
+  readonly #redactor: Redactor;
+  #directory: string | undefined;
+  #files = 0;
+
+  constructor(config: Readonly<Record<string, unknown>>, redactor: Redactor) {
+    this.#redactor = redactor;
+    this.content = JSON.stringify(this.#conceal(config, ''));
+  }
+
+  remove(): void {
+    if (this.#directory === undefined) return;
+    rmSync(this.#directory, { recursive: true, force: true });
+    unguardDirectory(this.#directory);
+    this.#directory = undefined;
+  }
+
+  #conceal(value: unknown, name: string): unknown {
+    if (typeof value === 'string') return SECRET_NAME.test(name) && !REFERENCE.test(value) ? this.#hide(value) : value;
+    if (Array.isArray(value)) return value.map((item) => this.#conceal(item, name));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.#conceal(item, key)]));
+  }
+
+  #hide(secret: string): string {
+    this.#redactor.add(secret);
+    this.#directory ??= makePrivateDirectory();
+    this.#files += 1;
+    const path = join(this.#directory, `secret-${this.#files}`);
+    writeFileSync(path, secret, { mode: 0o600 });
+    return `{file:${path}}`;
+  }
+}
+
+function makePrivateDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'agent-supervisor-'));
+  chmodSync(directory, 0o700);
+  guardDirectory(directory);
+  return directory;
+}

@@ -1,0 +1,183 @@
+import { randomBytes } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+import { SupervisorError, toFailure } from '../../actors/errors.ts';
+import type { Failure, LifeObserver, ProcessLife } from '../../actors/ports.ts';
+import { childEnvironment } from '../process/environment.ts';
+import { freePort } from '../process/free-port.ts';
+import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
+import { Redactor } from '../process/redaction.ts';
+import { nextChildMark } from '../process/run-identity.ts';
+import { NEVER_INHERITED, PrivateConfig, serveArguments, serveEnvironment } from './launch-plan.ts';
+import type { LaunchOptions } from './options.ts';
+import { ask, clientFor, type ServerAddress } from './requests.ts';
+
+/** The line that says that the server listens, and where. */
+const READY_LINE = /opencode server listening(?: on (\S+))?/;
+
+/** How much of the error output an error message carries, in characters. */
+const STDERR_TAIL = 2_000;
+
+/** One process life of `opencode serve`, from the choice of a port to the last process it started. */
+export class ServerLife implements ProcessLife {
+  readonly generation: number;
+  readonly redactor = new Redactor();
+  readonly #options: LaunchOptions;
+  readonly #observer: LifeObserver;
+  readonly #abandoned = new AbortController();
+  readonly #gone: Promise<void>;
+  readonly #password: string;
+  #port = 0;
+  #baseUrl: string | undefined;
+  #process: ManagedProcess | undefined;
+  #config: PrivateConfig | undefined;
+  #over = false;
+
+  constructor(options: LaunchOptions, generation: number, observer: LifeObserver) {
+    this.generation = generation;
+    this.#options = options;
+    this.#observer = observer;
+    this.#password = options.password ?? randomBytes(32).toString('base64url');
+    this.redactor.add(this.#password);
+    this.#gone = this.#run();
+  }
+
+  /** How the server is reached, once it listens. */
+  get address(): ServerAddress | undefined {
+    if (this.#baseUrl === undefined) return undefined;
+    return { baseUrl: this.#baseUrl, username: this.#options.username, password: this.#password };
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** The process exists and has not exited. */
+  get isAlive(): boolean {
+    return this.#process !== undefined && !this.#over;
+  }
+
+  stop(): void {
+    this.#abandoned.abort();
+    const politely = (signal: AbortSignal) => this.#dispose(signal);
+    void this.#process?.stop({ politely, graceMs: this.#options.stopGraceMs });
+  }
+
+  kill(): void {
+    this.#abandoned.abort();
+    void this.#process?.kill();
+  }
+
+  async release(): Promise<void> {
+    this.kill();
+    await this.#gone;
+  }
+
+  /** Never rejects: whatever happens, the life ends with one `ended`. */
+  async #run(): Promise<void> {
+    try {
+      await this.#prepare();
+      if (this.#abandoned.signal.aborted) return this.#end(abandoned(), '');
+      const end = await this.#spawn();
+      const failure = this.#baseUrl === undefined ? this.#startFailure(end) : exitFailure(end);
+      this.#end(failure, this.#baseUrl === undefined ? '' : (this.#process?.stderrTail(STDERR_TAIL) ?? ''));
+    } catch (error) {
+      this.#end(toFailure(error, 'ERR_SPAWN_FAILED'), '');
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    await expectDirectory(this.#options.cwd);
+    this.#port = this.#options.port === 0 ? await freePort(this.#options.hostname) : this.#options.port;
+    if (this.#options.config) this.#config = new PrivateConfig(this.#options.config, this.redactor);
+    if (!this.#abandoned.signal.aborted) this.#observer.prepared(this.#port);
+  }
+
+  #spawn(): Promise<ProcessEnd> {
+    const { command, cwd, inheritEnv } = this.#options;
+    const mark = nextChildMark();
+    const env = serveEnvironment(this.#options, { password: this.#password, configContent: this.#config?.content });
+    const started = new ManagedProcess({
+      command,
+      args: serveArguments(this.#options, this.#port),
+      cwd,
+      env: childEnvironment({ inheritEnv, env, never: NEVER_INHERITED, mark }),
+      mark,
+      redactor: this.redactor,
+      onLine: (line) => this.#onLine(line),
+      onEnd: () => undefined,
+    });
+    this.#process = started;
+    if (started.pid !== undefined) this.#observer.spawned(started.pid);
+    return started.gone;
+  }
+
+  #onLine(line: string): void {
+    const match = READY_LINE.exec(line);
+    if (!match || this.#baseUrl !== undefined) return;
+    if (match[1] !== undefined && URL.canParse(match[1])) this.#port = Number(new URL(match[1]).port);
+    this.#baseUrl = `http://${reachable(this.#options.hostname)}:${this.#port}`;
+    this.#observer.listening(this.#port);
+  }
+
+  /** [opencode] The server's own stop: it ends turns and tools, which no signal does. */
+  async #dispose(signal: AbortSignal): Promise<void> {
+    if (!this.address) return;
+    const client = clientFor(this.address);
+    await ask('POST /global/dispose', signal, (options) => client.global.dispose(options), this.#options.stopGraceMs);
+  }
+
+  #startFailure(end: ProcessEnd): Failure {
+    const { command } = this.#options;
+    if (end.error) return spawnFailure(command, end.error);
+    const stderr = this.#process?.stderrTail(STDERR_TAIL) ?? '';
+    const how = end.signal === null ? `code ${end.code ?? 'unknown'}` : `signal ${end.signal}`;
+    const message = `opencode serve exited before ready (${how}); stderr: ${stderr}`;
+    const isPortTaken = this.#options.port !== 0 && /ServeError|EADDRINUSE/.test(stderr);
+    if (!isPortTaken) return { code: 'ERR_EXITED_BEFORE_READY', message };
+    const hint = `Port ${this.#options.port} may be taken: choose another, or 0 for a free one.`;
+    return { code: 'ERR_EXITED_BEFORE_READY', reason: 'fixed-port-taken', message: `${message}. ${hint}` };
+  }
+
+  #end(failure: Failure, stderrTail: string): void {
+    this.#over = true;
+    this.#config?.remove();
+    this.#observer.ended({ failure: { ...failure, message: this.redactor.redact(failure.message) }, stderrTail });
+  }
+}
+
+async function expectDirectory(path: string): Promise<void> {
+  if (!isAbsolute(path))
+    throw new SupervisorError('ERR_INVALID_OPTION', `cwd: expected an absolute path, got "${path}"`);
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) return;
+  const what = found ? 'a file' : 'nothing';
+  throw new SupervisorError('ERR_INVALID_OPTION', `cwd: expected an existing directory, got ${what} at "${path}"`);
+}
+
+/** A wildcard address is where the server listens, not where it is reached. */
+function reachable(hostname: string): string {
+  if (hostname === '0.0.0.0') return '127.0.0.1';
+  return hostname.includes(':') ? `[${hostname}]` : hostname;
+}
+
+function abandoned(): Failure {
+  return { code: 'ERR_STOPPED', message: 'The start was abandoned.' };
+}
+
+function exitFailure({ code, signal }: ProcessEnd): Failure {
+  const how = signal === null ? `with code ${code ?? 'unknown'}` : `by signal ${signal}`;
+  return { code: 'ERR_BACKEND_EXITED', message: `opencode serve ended ${how}` };
+}
+
+const SPAWN_HINTS: Readonly<Record<string, string>> = {
+  ENOENT: 'It was not found: install it, or give its absolute path as `command`.',
+  EACCES: 'It may not be executed: check its permissions.',
+  ENOEXEC: 'It is not a program for this machine.',
+};
+
+function spawnFailure(command: string, error: NodeJS.ErrnoException): Failure {
+  const reason = error.code ?? 'unknown';
+  const message = `"${command}" could not be started (${reason}). ${SPAWN_HINTS[reason] ?? error.message}`;
+  return { code: 'ERR_SPAWN_FAILED', reason, message };
+}

@@ -1,0 +1,89 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DriverSession, DriverTurn, Message, TurnRequest, TurnSink } from '../../actors/ports.ts';
+import { list, number, record, text } from './json.ts';
+import { ask, toSupervisorError } from './requests.ts';
+import { checkRequest, OpencodeTurn, type TurnPlace } from './turn.ts';
+
+/** Pause between two looks at a session that is to become quiet, in milliseconds. */
+const QUIET_POLL_MS = 250;
+
+/** A session on an opencode server. The server keeps it over its own restarts. */
+export class OpencodeSession implements DriverSession {
+  readonly agentSessionId: string;
+  readonly directory: string;
+  readonly restored: boolean;
+  readonly title?: string;
+  readonly #place: TurnPlace;
+
+  constructor(place: TurnPlace, known: { readonly restored: boolean; readonly title: string | undefined }) {
+    this.agentSessionId = place.sessionId;
+    this.directory = place.directory;
+    this.restored = known.restored;
+    if (known.title !== undefined) this.title = known.title;
+    this.#place = place;
+  }
+
+  check(request: TurnRequest): void {
+    checkRequest(request);
+  }
+
+  begin(request: TurnRequest, sink: TurnSink): DriverTurn {
+    return new OpencodeTurn(this.#place, request, sink);
+  }
+
+  async quiet(signal: AbortSignal): Promise<void> {
+    const { client, body } = this.#request();
+    while (!signal.aborted) {
+      const statuses = await ask('GET /session/status', signal, (options) => client.session.status(body, options));
+      const type = record(record(statuses)[this.agentSessionId])['type'];
+      if (type !== 'busy' && type !== 'retry') return;
+      await ask('POST /session/{id}/abort', signal, (options) => client.session.abort(body, options));
+      await delay(QUIET_POLL_MS, undefined, { signal });
+    }
+  }
+
+  async fork(signal: AbortSignal): Promise<string> {
+    const { client, body } = this.#request();
+    const forked = await ask('POST /session/{id}/fork', signal, (options) => client.session.fork(body, options)).catch(
+      rethrow,
+    );
+    return forked.id;
+  }
+
+  async messages(signal: AbortSignal): Promise<Message[]> {
+    const { client, body } = this.#request();
+    const messages = await ask('GET /session/{id}/message', signal, (options) =>
+      client.session.messages(body, options),
+    ).catch(rethrow);
+    return list(messages).map((message) => toMessage(record(message)));
+  }
+
+  async close(options: { readonly delete: boolean }, signal: AbortSignal): Promise<void> {
+    if (!options.delete) return;
+    const { client, body } = this.#request();
+    await ask('DELETE /session/{id}', signal, (request) => client.session.delete(body, request)).catch(rethrow);
+  }
+
+  #request() {
+    const { sessionId: sessionID, directory, life } = this.#place;
+    return { client: life.client(directory), body: { sessionID, directory } };
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw toSupervisorError(error, 'The session could not be reached');
+}
+
+function toMessage(message: Readonly<Record<string, unknown>>): Message {
+  const info = record(message['info']);
+  const created = number(record(info['time'])['created']);
+  const texts = list(message['parts'])
+    .map(record)
+    .filter((part) => part['type'] === 'text' && part['synthetic'] !== true);
+  return {
+    id: text(info['id']) ?? '',
+    role: text(info['role']) ?? 'unknown',
+    text: texts.map((part) => text(part['text']) ?? '').join(''),
+    ...(created === undefined ? {} : { createdAt: new Date(created).toISOString() }),
+  };
+}

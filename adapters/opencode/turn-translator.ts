@@ -1,0 +1,202 @@
+import type { AgentEvent, DecisionAsk, TurnSink } from '../../actors/ports.ts';
+import type { OpencodeEvent } from './decode-event.ts';
+import type { DecodedMessage, DecodedPart, DecodedTool, DecodedUsage } from './decode-parts.ts';
+import { type LedgerEntry, PartLedger } from './part-ledger.ts';
+import { askOfPermission, askOfQuestion, planEvent, stopReasonOf, toolCallOf, usageEvent } from './vocabulary.ts';
+
+/** Steps that end like this are followed by another one. */
+const UNFINISHED: ReadonlySet<string | undefined> = new Set(['tool-calls', 'unknown', undefined]);
+
+type Origin = { readonly subagentSessionId: string } | undefined;
+
+/** One agent session inside a turn: the turn's own, or a subagent's. */
+class Voice {
+  readonly ledger = new PartLedger();
+  /** Assistant messages that belong to the turn, and whether each is complete. */
+  readonly messages = new Map<string, boolean>();
+  readonly origin: Origin;
+
+  constructor(origin: Origin) {
+    this.origin = origin;
+  }
+}
+
+/**
+ * Turns what a server says of one turn into events for the host and evidence for its settlement. Only messages that
+ * answer this turn's own message count: a late word of an earlier turn settles nothing.
+ */
+export class TurnTranslator {
+  readonly sessionId: string;
+  readonly messageId: string;
+  readonly #sink: TurnSink;
+  readonly #voices = new Map<string, Voice>();
+  readonly #usages = new Map<string, DecodedUsage>();
+  readonly #asked = new Set<string>();
+
+  constructor(sessionId: string, messageId: string, sink: TurnSink) {
+    this.sessionId = sessionId;
+    this.messageId = messageId;
+    this.#sink = sink;
+    this.#voices.set(sessionId, new Voice(undefined));
+  }
+
+  /** The turn's own session and the subagents' sessions. */
+  sessionIds(): Iterable<string> {
+    return this.#voices.keys();
+  }
+
+  /** Whether the server was seen to answer this turn. */
+  hasBegun(): boolean {
+    return (this.#voices.get(this.sessionId)?.messages.size ?? 0) > 0;
+  }
+
+  /** A subagent's session belongs to this turn from now on. */
+  adopt(subagentSessionId: string): void {
+    if (!this.#voices.has(subagentSessionId)) this.#voices.set(subagentSessionId, new Voice({ subagentSessionId }));
+  }
+
+  markGap(): void {
+    for (const voice of this.#voices.values()) voice.ledger.markGap();
+  }
+
+  handle(event: OpencodeEvent, live = true): void {
+    if (!('sessionId' in event) || event.sessionId === undefined) return;
+    const voice = this.#voices.get(event.sessionId);
+    if (!voice) return;
+    switch (event.type) {
+      case 'delta':
+        return this.#delta(voice, event);
+      case 'part':
+        return this.#part(voice, event, live);
+      case 'message':
+        return this.#message(voice, event.message);
+      case 'busy':
+        return this.#fact(voice, { kind: 'working' });
+      case 'idle':
+        return this.#fact(voice, { kind: 'quiet' });
+      case 'retry':
+        return this.#retry(voice, event);
+      case 'error':
+        return event.aborted ? undefined : this.#fact(voice, { kind: 'session-errored', failure: event.failure });
+      case 'permission':
+        return this.#ask(voice, askOfPermission(event.permission, voice.origin), event.permission.messageId, live);
+      case 'question':
+        return this.#ask(voice, askOfQuestion(event.question, voice.origin), event.question.messageId, live);
+      case 'permission-replied':
+      case 'question-replied':
+        return this.#replied(event.requestId, event.rejected);
+      case 'plan':
+        return this.#emit(voice, planEvent(event.entries));
+      case 'unknown':
+        return this.#emit(voice, { type: 'unknown', raw: event.raw });
+      case 'session':
+        return undefined;
+    }
+  }
+
+  /** The requests that were asked and not answered yet, as far as is known. */
+  pendingAsks(): ReadonlySet<string> {
+    return new Set(this.#asked);
+  }
+
+  /** The server no longer lists the request: it was answered elsewhere, or is gone. */
+  forgetAsk(requestId: string): void {
+    if (this.#asked.delete(requestId)) this.#sink.retract(requestId);
+  }
+
+  /** A decision of ours reached the server. */
+  rejected(): void {
+    this.#sink.fact({ kind: 'rejected' });
+  }
+
+  #delta(voice: Voice, event: Extract<OpencodeEvent, { type: 'delta' }>): void {
+    const kind = voice.ledger.kindOf(event.partId);
+    if (kind && voice.messages.has(event.messageId)) {
+      this.#tell(voice, kind, voice.ledger.delta(event.partId, event.text), event.messageId);
+    }
+  }
+
+  #part(voice: Voice, { messageId, partId, part }: Extract<OpencodeEvent, { type: 'part' }>, live: boolean): void {
+    if (!voice.messages.has(messageId)) return;
+    if (part.kind === 'tool') this.#tool(voice, part.tool);
+    else if (part.kind === 'step-finish') this.#stepFinish(voice, partId, part);
+    else if (part.kind !== 'other') {
+      const entry = voice.ledger.snapshot({ id: partId, live, ...part });
+      this.#tell(voice, part.kind, entry, messageId);
+    }
+  }
+
+  #tell(voice: Voice, kind: 'text' | 'reasoning', { text, unsaid }: LedgerEntry, messageId: string): void {
+    if (unsaid > 0 && kind === 'text' && !voice.origin) this.#sink.unsay(unsaid);
+    if (text !== '') this.#emit(voice, { type: kind, text, messageId });
+  }
+
+  #tool(voice: Voice, tool: DecodedTool): void {
+    if (tool.childSessionId !== undefined) this.adopt(tool.childSessionId);
+    this.#emit(voice, { type: 'tool', tool: toolCallOf(tool) });
+  }
+
+  #stepFinish(voice: Voice, partId: string, part: Extract<DecodedPart, { kind: 'step-finish' }>): void {
+    const { unsaid } = voice.ledger.endStep();
+    if (unsaid > 0 && !voice.origin) this.#sink.unsay(unsaid);
+    if (voice.origin || this.#usages.has(partId)) return;
+    this.#usages.set(partId, part.usage);
+    this.#emit(voice, usageEvent([...this.#usages.values()]));
+  }
+
+  #message(voice: Voice, message: DecodedMessage): void {
+    if (message.role !== 'assistant' || !this.#isAnswer(voice, message)) return;
+    const before = voice.messages.get(message.id);
+    voice.messages.set(message.id, message.completed);
+    if (voice.origin) return;
+    if (before === undefined) this.#sink.fact({ kind: 'step-began' });
+    if (message.failure) this.#sink.fact({ kind: 'errored', failure: message.failure });
+    else if (message.aborted) this.#sink.fact({ kind: 'aborted' });
+    else if (message.completed && before !== true) this.#stepEnded(message);
+  }
+
+  /** A subagent's messages answer the prompts of the agent that started it: all of them belong to this turn. */
+  #isAnswer(voice: Voice, message: DecodedMessage): boolean {
+    return voice.origin !== undefined || message.parentId === this.messageId;
+  }
+
+  #stepEnded({ finish }: DecodedMessage): void {
+    const last = !UNFINISHED.has(finish);
+    this.#sink.fact({
+      kind: 'step-ended',
+      last,
+      ...(finish === undefined ? {} : { stopReason: stopReasonOf(finish) }),
+    });
+  }
+
+  #retry(voice: Voice, event: Extract<OpencodeEvent, { type: 'retry' }>): void {
+    voice.ledger.repeatStep();
+    this.#fact(voice, { kind: 'working' });
+    const nextAt = event.nextAt === undefined ? {} : { nextAt: new Date(event.nextAt).toISOString() };
+    this.#emit(voice, { type: 'retry', attempt: event.attempt, message: event.message, ...nextAt });
+  }
+
+  #ask(voice: Voice, ask: DecisionAsk, messageId: string | undefined, live: boolean): void {
+    if (this.#asked.has(ask.id) || ask.id === '') return;
+    const isKnown = messageId === undefined ? live : voice.messages.has(messageId);
+    if (!isKnown && !voice.origin) return;
+    this.#asked.add(ask.id);
+    this.#sink.ask(ask);
+  }
+
+  #replied(requestId: string, rejected: boolean): void {
+    if (!this.#asked.delete(requestId)) return;
+    if (rejected) this.#sink.fact({ kind: 'rejected' });
+    this.#sink.retract(requestId);
+  }
+
+  /** Evidence comes from the turn's own session: a subagent is busy and idle on its own account. */
+  #fact(voice: Voice, fact: Parameters<TurnSink['fact']>[0]): void {
+    if (voice.origin) this.#sink.touch();
+    else this.#sink.fact(fact);
+  }
+
+  #emit(voice: Voice, event: AgentEvent): void {
+    this.#sink.emit(voice.origin ? { ...event, origin: voice.origin } : event);
+  }
+}

@@ -1,0 +1,158 @@
+import { SupervisorError } from '../../actors/errors.ts';
+import type {
+  Clock,
+  DispatchOutcome,
+  DriverTurn,
+  PermissionDecision,
+  QuestionAnswer,
+  TurnRequest,
+  TurnSink,
+} from '../../actors/ports.ts';
+import { invalidOption } from '../../actors/validation.ts';
+import type { Demultiplexer } from './demultiplexer.ts';
+import { nextMessageId } from './message-id.ts';
+import { modelOf, promptParts } from './prompt-parts.ts';
+import { ask, type OpencodeClient, RequestFailure, toSupervisorError } from './requests.ts';
+import { TurnTranslator } from './turn-translator.ts';
+
+/** The current life of the server, read anew for each request. */
+export interface CurrentLife {
+  client(directory: string): OpencodeClient;
+  generation(): number;
+}
+
+export interface TurnPlace {
+  readonly sessionId: string;
+  readonly directory: string;
+  readonly life: CurrentLife;
+  readonly clock: Clock;
+  readonly demultiplexer: Demultiplexer;
+}
+
+/** A live server begins within this, in milliseconds; a prompt that it does not know by then was never accepted. */
+const OVERDUE_MS = 10_000;
+
+/** One prompt on the server. Each sending carries the same message id. */
+export class OpencodeTurn implements DriverTurn {
+  readonly translator: TurnTranslator;
+  readonly place: TurnPlace;
+  readonly sink: TurnSink;
+  readonly #request: TurnRequest;
+  #sentAt = 0;
+  #generation = 0;
+
+  constructor(place: TurnPlace, request: TurnRequest, sink: TurnSink) {
+    this.place = place;
+    this.sink = sink;
+    this.#request = request;
+    this.translator = new TurnTranslator(place.sessionId, nextMessageId(place.clock.wallNow()), sink);
+    place.demultiplexer.attach(this.translator);
+  }
+
+  get isSent(): boolean {
+    return this.#generation > 0;
+  }
+
+  /** Another process life than the one that the prompt was sent to. */
+  get isOtherLife(): boolean {
+    return this.place.life.generation() !== this.#generation;
+  }
+
+  get isOverdue(): boolean {
+    return this.place.clock.now() - this.#sentAt > OVERDUE_MS;
+  }
+
+  async send(signal: AbortSignal): Promise<DispatchOutcome> {
+    const { sessionId, directory, life, clock } = this.place;
+    try {
+      this.#generation = life.generation();
+      this.#sentAt = clock.now();
+      const body = { sessionID: sessionId, directory, messageID: this.translator.messageId, ...this.#body() };
+      await ask('POST /session/{id}/prompt_async', signal, (options) =>
+        life.client(directory).session.promptAsync(body, options),
+      );
+      return { kind: 'accepted' };
+    } catch (error) {
+      const { code, message } = toSupervisorError(error, 'The prompt was not accepted');
+      return { kind: isRefusal(error) ? 'refused' : 'unknown', failure: { code, message } };
+    }
+  }
+
+  async cancel(signal: AbortSignal): Promise<void> {
+    const { sessionId, directory, life } = this.place;
+    const client = life.client(directory);
+    await ask('POST /session/{id}/abort', signal, (options) =>
+      client.session.abort({ sessionID: sessionId, directory }, options),
+    );
+  }
+
+  /** A request that the server no longer knows was answered elsewhere, or died with its process: that is an end too. */
+  async answer(askId: string, answer: PermissionDecision | QuestionAnswer, signal: AbortSignal): Promise<void> {
+    const isPermission = 'outcome' in answer;
+    const sent = isPermission ? this.#answerPermission(askId, answer, signal) : this.#answerQuestion(askId, answer, signal);
+    await sent.catch((error: unknown) => {
+      if (!(error instanceof RequestFailure && error.status === 404)) throw error;
+    });
+    const rejected = isPermission ? !answer.outcome.startsWith('allow') : answer.action !== 'accept';
+    if (rejected) this.translator.rejected();
+  }
+
+  end(): void {
+    this.place.demultiplexer.detach(this.translator);
+  }
+
+  #body() {
+    const { blocks, model } = this.#request;
+    const agent = agentOf(this.#request);
+    return {
+      parts: promptParts(blocks),
+      ...(model === undefined ? {} : { model: modelOf(model) }),
+      ...(agent === undefined ? {} : { agent }),
+    };
+  }
+
+  async #answerPermission(
+    requestID: string,
+    { outcome, message }: PermissionDecision,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { directory, life } = this.place;
+    const reply = outcome === 'allow_once' ? 'once' : outcome === 'allow_always' ? 'always' : 'reject';
+    const body = { requestID, directory, reply, ...(message === undefined ? {} : { message }) } as const;
+    await ask('POST /permission/{id}/reply', signal, (options) =>
+      life.client(directory).permission.reply(body, options),
+    );
+  }
+
+  async #answerQuestion(requestID: string, answer: QuestionAnswer, signal: AbortSignal): Promise<void> {
+    const { directory, life } = this.place;
+    const { question } = life.client(directory);
+    if (answer.action !== 'accept') {
+      await ask('POST /question/{id}/reject', signal, (options) => question.reject({ requestID, directory }, options));
+      return;
+    }
+    const body = { requestID, directory, answers: answer.answers };
+    await ask('POST /question/{id}/reply', signal, (options) => question.reply(body, options));
+  }
+}
+
+/** Throws `ERR_INVALID_OPTION` for what the server could not take. */
+export function checkRequest(request: TurnRequest): void {
+  promptParts(request.blocks);
+  if (request.model !== undefined) modelOf(request.model);
+  agentOf(request);
+}
+
+/** [opencode] A mode is a primary agent, under its older name. */
+export function agentOf({ agent, mode }: Pick<TurnRequest, 'agent' | 'mode'>): string | undefined {
+  if (agent !== undefined && mode !== undefined && agent !== mode) {
+    throw invalidOption('mode', `the agent "${agent}", since opencode's modes are its agents`, mode);
+  }
+  return agent ?? mode;
+}
+
+/** The prompt cannot have been accepted, and never will be. */
+function isRefusal(error: unknown): boolean {
+  if (error instanceof RequestFailure) return error.isRefusal;
+  return error instanceof SupervisorError && error.code === 'ERR_INVALID_OPTION';
+}

@@ -1,0 +1,148 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { RUN_VARIABLE, runId } from './run-identity.ts';
+import { signalGroup } from './signals.ts';
+
+/**
+ * Ends every child when the host dies, by SIGKILL too: it holds a pipe, and end of file on it means that the host is gone.
+ * It reads `+<pgid>` and `-<pgid>` as children come and go (needed only where there is no /proc), `>dir` and `<dir` as
+ * private directories come and go, and `quit`.
+ * It carries no mark itself, and sits in a session of its own, out of reach of the terminal's signals.
+ */
+const PROGRAM = `
+trap '' HUP INT TERM QUIT PIPE
+groups=' '
+dirs=''
+while read -r line; do
+  case "$line" in
+    quit) exit 0 ;;
+    +*) groups="$groups\${line#+} " ;;
+    '>'*) dirs="$dirs
+\${line#>}" ;;
+    '<'*) dirs=$(echo "$dirs" | grep -vxF "\${line#<}") ;;
+    -*) gone="\${line#-}"; groups="\${groups%% $gone *} \${groups#* $gone }" ;;
+  esac
+done
+echo "$dirs" | while read -r dir; do [ -n "$dir" ] && rm -rf "$dir"; done
+marked() { for f in $(grep -lsF "${RUN_VARIABLE}=$1:" /proc/[0-9]*/environ 2>/dev/null); do f="\${f#/proc/}"; echo "\${f%/environ}"; done; }
+round=0
+while [ "$round" -lt 40 ]; do
+  if [ -r /proc/self/environ ]; then targets=$(marked "$1"); else targets=''; for g in $groups; do kill -0 "-$g" 2>/dev/null && targets="$targets -$g"; done; fi
+  [ -z "$targets" ] && [ "$round" -gt 1 ] && exit 0
+  if [ -n "$targets" ]; then
+    if [ "$round" -lt 3 ]; then kill -s TERM -- $targets; kill -s CONT -- $targets; else kill -s KILL -- $targets; fi 2>/dev/null
+  fi
+  round=$((round + 1))
+  sleep 0.1
+done
+`;
+
+interface GuardedRealm {
+  readonly groups: Set<number>;
+  readonly directories: Set<string>;
+  guardian: ChildProcess | undefined;
+  exitHook: (() => void) | undefined;
+}
+
+const KEY = Symbol.for('agent-supervisor.guardian.v1');
+
+function realm(): GuardedRealm {
+  const holder = globalThis as { [KEY]?: GuardedRealm };
+  holder[KEY] ??= { groups: new Set(), directories: new Set(), guardian: undefined, exitHook: undefined };
+  return holder[KEY];
+}
+
+/** Call before a child is spawned, so that there is no moment in which it would outlive the host. */
+export function raiseGuardian(): void {
+  const guarded = realm();
+  guarded.exitHook ??= hookExit(guarded);
+  if (process.platform === 'win32' || guarded.guardian) return;
+  guarded.guardian = startGuardian(guarded);
+}
+
+/** A child leads this group from now on. */
+export function guardGroup(pgid: number): void {
+  realm().groups.add(pgid);
+  tell(`+${pgid}`);
+}
+
+/** The group is gone. With the last one the guardian goes too; resolves when it has. */
+export async function unguardGroup(pgid: number): Promise<void> {
+  realm().groups.delete(pgid);
+  tell(`-${pgid}`);
+  await dismissGuardian();
+}
+
+/** A private directory of a guarded child: it goes with the host, however that ends. Absolute, without line breaks. */
+export function guardDirectory(path: string): void {
+  realm().directories.add(path);
+  tell(`>${path}`);
+}
+
+/** The directory was removed. */
+export function unguardDirectory(path: string): void {
+  realm().directories.delete(path);
+  tell(`<${path}`);
+}
+
+/** Ends the guardian where no child is left; nothing of this library remains in the host. */
+export async function dismissGuardian(): Promise<void> {
+  const guarded = realm();
+  if (guarded.groups.size > 0) return;
+  if (guarded.exitHook) process.off('exit', guarded.exitHook);
+  guarded.exitHook = undefined;
+  const { guardian } = guarded;
+  if (!guardian) return;
+  tell('quit');
+  guarded.guardian = undefined;
+  await dismissed(guardian);
+}
+
+function dismissed(guardian: ChildProcess): Promise<void> {
+  if (guardian.exitCode !== null || guardian.signalCode !== null || guardian.pid === undefined)
+    return Promise.resolve();
+  return new Promise((resolve) => {
+    guardian.ref();
+    guardian.once('exit', () => resolve());
+    guardian.stdin?.end();
+  });
+}
+
+function tell(line: string): void {
+  const stdin = realm().guardian?.stdin;
+  if (stdin?.writable) stdin.write(`${line}\n`);
+}
+
+function startGuardian(guarded: GuardedRealm): ChildProcess {
+  const guardian = spawn('/bin/sh', ['-c', PROGRAM, 'agent-supervisor-guardian', runId()], {
+    cwd: '/',
+    detached: true,
+    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  const onLost = () => {
+    if (guarded.guardian !== guardian) return;
+    guarded.guardian = undefined;
+    if (guarded.groups.size > 0) replaceGuardian(guarded);
+  };
+  guardian.once('exit', onLost);
+  guardian.once('error', onLost);
+  guardian.stdin.on('error', () => undefined); // EPIPE of a guardian that was killed: `exit` replaces it.
+  guardian.unref();
+  (guardian.stdin as unknown as { unref(): void }).unref();
+  return guardian;
+}
+
+function replaceGuardian(guarded: GuardedRealm): void {
+  guarded.guardian = startGuardian(guarded);
+  for (const pgid of guarded.groups) tell(`+${pgid}`);
+  for (const path of guarded.directories) tell(`>${path}`);
+}
+
+/** The host exits by itself: kill the groups now; the guardian ends what escaped them. */
+function hookExit(guarded: GuardedRealm): () => void {
+  const hook = () => {
+    for (const pgid of guarded.groups) signalGroup(pgid, 'SIGKILL');
+  };
+  process.on('exit', hook);
+  return hook;
+}

@@ -1,0 +1,170 @@
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
+import { dismissGuardian, guardGroup, raiseGuardian, unguardGroup } from './guardian.ts';
+import { drain, lineSplitter, TextRing } from './output.ts';
+import type { Redactor } from './redaction.ts';
+import { signalGroup, terminateGroup } from './signals.ts';
+import { sweep } from './sweep.ts';
+
+export interface ManagedProcessOptions {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** What the child and its descendants carry in their environment. */
+  readonly mark: string;
+  readonly redactor: Redactor;
+  readonly onLine?: (line: string) => void;
+  /** Called once, when the process and what it started are gone. */
+  readonly onEnd: (end: ProcessEnd) => void;
+}
+
+/** How a process ended. `error` is set where it never ran. */
+export interface ProcessEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly error?: NodeJS.ErrnoException;
+  /** Processes that could not be ended. */
+  readonly survivors: readonly number[];
+}
+
+export interface StopOptions {
+  /** The protocol's own stop; the signals follow when it is done, or at the grace. */
+  readonly politely?: (signal: AbortSignal) => Promise<void>;
+  /** Time for the protocol's own stop, and then for SIGTERM, in milliseconds. */
+  readonly graceMs: number;
+}
+
+/** SIGTERM needs less patience than a protocol's own stop: nothing handles it better with more time. */
+const MAX_TERM_MS = 3_000;
+/** How long output may still come after the exit; a grandchild can hold the pipe for ever. */
+const DRAIN_MS = 250;
+const SWEEP_MS = 2_000;
+const STDERR_CHARACTERS = 64 * 1024;
+
+/** How long `stop` takes at most, in milliseconds. */
+export const stopLimitMs = (graceMs: number): number => graceMs + Math.min(graceMs, MAX_TERM_MS) + DRAIN_MS + SWEEP_MS;
+
+type Child = ReturnType<typeof spawnChild>;
+
+/**
+ * One process in a group of its own. Its output is always drained, it settles on exit and never on a pipe, and whatever
+ * it started goes with it.
+ */
+export class ManagedProcess {
+  readonly pid: number | undefined;
+  /** Resolves when the process and what it started are gone. Never rejects. */
+  readonly gone: Promise<ProcessEnd>;
+  readonly #options: ManagedProcessOptions;
+  readonly #child: Child;
+  readonly #stderr = new TextRing(STDERR_CHARACTERS);
+  #exited = false;
+  #stopping: Promise<ProcessEnd> | undefined;
+
+  constructor(options: ManagedProcessOptions) {
+    this.#options = options;
+    raiseGuardian();
+    this.#child = spawnChild(options);
+    this.pid = this.#child.pid;
+    if (this.pid !== undefined) guardGroup(this.pid);
+    drain(
+      this.#child.stdout,
+      lineSplitter((line) => options.onLine?.(line)),
+    );
+    drain(this.#child.stderr, (text) => this.#stderr.write(text));
+    this.gone = this.#awaitEnd();
+  }
+
+  /** The last characters of the error output, without secrets. */
+  stderrTail(length: number): string {
+    return this.#options.redactor.redact(this.#stderr.tail(STDERR_CHARACTERS)).slice(-length).trim();
+  }
+
+  /** Ends it by the ladder: protocol, SIGTERM and SIGCONT, SIGKILL. Asking again joins. */
+  stop(options: StopOptions): Promise<ProcessEnd> {
+    this.#stopping ??= this.#climbDown(options);
+    return this.#stopping;
+  }
+
+  /** SIGKILL to the group, now. */
+  kill(): Promise<ProcessEnd> {
+    if (!this.#exited && this.pid !== undefined) signalGroup(this.pid, 'SIGKILL');
+    return this.gone;
+  }
+
+  async #climbDown({ politely, graceMs }: StopOptions): Promise<ProcessEnd> {
+    if (politely) await this.#within(graceMs, politely);
+    if (!this.#exited && this.pid !== undefined) terminateGroup(this.pid);
+    await this.#within(Math.min(graceMs, MAX_TERM_MS), () => this.gone);
+    return this.kill();
+  }
+
+  /** Waits for the work, the exit, or the limit, whichever comes first. */
+  async #within(limitMs: number, work: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    const over = new AbortController();
+    const limit = delay(limitMs, undefined, { signal: over.signal }).catch(() => undefined);
+    const done = work(over.signal).catch(() => undefined);
+    await Promise.race([done, limit, this.gone]);
+    over.abort();
+  }
+
+  async #awaitEnd(): Promise<ProcessEnd> {
+    const exit = await exitOf(this.#child);
+    this.#exited = true;
+    const [survivors] = await Promise.all([this.#sweep(), drained(this.#child)]);
+    this.#child.stdout.destroy();
+    this.#child.stderr.destroy();
+    await (this.pid === undefined ? dismissGuardian() : unguardGroup(this.pid));
+    const end = { ...exit, survivors };
+    this.#options.onEnd(end);
+    return end;
+  }
+
+  async #sweep(): Promise<readonly number[]> {
+    return this.pid === undefined ? [] : sweep(this.#options.mark, SWEEP_MS);
+  }
+}
+
+function spawnChild({ command, args, cwd, env }: ManagedProcessOptions) {
+  return execa(command, args, {
+    cwd,
+    env,
+    extendEnv: false,
+    detached: true,
+    cleanup: false,
+    buffer: false,
+    reject: false,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+}
+
+/** The exit of the process itself: execa's own promise waits for the pipes, which a grandchild may hold. */
+async function exitOf(child: Child): Promise<Omit<ProcessEnd, 'survivors'>> {
+  return new Promise((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+    void child.then((result) => {
+      if (child.pid !== undefined) return;
+      const cause = (result as { cause?: NodeJS.ErrnoException }).cause;
+      resolve({ code: null, signal: null, error: cause ?? new Error('The process could not be started.') });
+    });
+  });
+}
+
+async function drained(child: Child): Promise<void> {
+  const over = new AbortController();
+  const limit = delay(DRAIN_MS, undefined, { signal: over.signal }).catch(() => undefined);
+  const pipes = Promise.all([ended(child.stdout), ended(child.stderr)]);
+  await Promise.race([pipes, limit]);
+  over.abort();
+}
+
+function ended(stream: Readable): Promise<void> {
+  if (stream.readableEnded || stream.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    stream.once('end', resolve);
+    stream.once('close', resolve);
+  });
+}

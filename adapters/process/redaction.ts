@@ -1,0 +1,27 @@
+const MASK = '[redacted]';
+
+/** A value shorter than this is not searched for: it would mask ordinary words. */
+const MIN_SECRET_LENGTH = 6;
+
+/** `password=…`, `"apiKey": "…"`, `Authorization: Bearer …` and the like, whatever the value. */
+const NAMED_SECRET =
+  /((?:api[_-]?key|authorization|auth[_-]?token|password|secret|(?:access|refresh|bearer)[_-]?token)["']?\s*[=:]\s*["']?(?:basic |bearer )?)([^\s"',;&]+)/gi;
+
+/** Removes secrets from text: by value where they are known, by name where they are not. */
+export class Redactor {
+  readonly #secrets = new Set<string>();
+
+  /** From now on the value is masked, also where it stands URL- or base64-encoded. */
+  add(secret: string): void {
+    if (secret.length < MIN_SECRET_LENGTH) return;
+    this.#secrets.add(secret);
+    this.#secrets.add(encodeURIComponent(secret));
+    this.#secrets.add(Buffer.from(secret).toString('base64').replace(/=+$/, ''));
+  }
+
+  redact(text: string): string {
+    let redacted = text;
+    for (const secret of this.#secrets) redacted = redacted.replaceAll(secret, MASK);
+    return redacted.replace(NAMED_SECRET, `$1${MASK}`);
+  }
+}

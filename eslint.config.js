@@ -1,0 +1,43 @@
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+const impure = [
+  { name: 'setTimeout', message: 'Take time from the Clock port.' },
+  { name: 'setInterval', message: 'Take time from the Clock port.' },
+  { name: 'setImmediate', message: 'Take time from the Clock port.' },
+  { name: 'fetch', message: 'Requests belong in adapters/.' },
+  { name: 'process', message: 'The process belongs to adapters/.' },
+];
+const impureProperties = [
+  { object: 'Date', property: 'now', message: 'Take time from the Clock port.' },
+  { object: 'Math', property: 'random', message: 'Take randomness from the options.' },
+  { object: 'performance', property: 'now', message: 'Take time from the Clock port.' },
+];
+
+export default tseslint.config(
+  { ignores: ['dist', 'coverage', '**/*.cjs', 'eslint.config.js'] },
+  js.configs.recommended,
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-invalid-void-type': 'off',
+      'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true } }],
+      eqeqeq: 'error',
+      'max-lines': ['error', { max: 300, skipBlankLines: true, skipComments: true }],
+      'no-empty': ['error', { allowEmptyCatch: false }],
+    },
+  },
+  {
+    files: ['machines/**', 'actors/**', 'index.ts'],
+    ignores: ['actors/defaults/system-clock.ts'],
+    rules: { 'no-restricted-globals': ['error', ...impure], 'no-restricted-properties': ['error', ...impureProperties] },
+  },
+  {
+    files: ['test/**', '*.config.ts'],
+    rules: { 'max-lines': 'off', 'no-restricted-exports': 'off', '@typescript-eslint/no-non-null-assertion': 'off' },
+  },
+);

@@ -1,0 +1,82 @@
+import { sendParent, setup } from 'xstate';
+import { notProvided } from './not-provided.ts';
+
+/** How often and how patiently a backend is checked. */
+export interface HealthSchedule {
+  /** Pause between the end of a check and the next one, in milliseconds. */
+  readonly intervalMs: number;
+  /** A check that takes longer has failed, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** The outcome of one check, told to the owner. `at` is a monotonic time in milliseconds. */
+export type HealthReport =
+  | { readonly type: 'health.passed'; readonly at: number }
+  | { readonly type: 'health.failed'; readonly at: number; readonly reason: string };
+
+/** What the probe actor sends back. */
+export type ProbeReport =
+  | { readonly type: 'probe.passed'; readonly at: number }
+  | { readonly type: 'probe.failed'; readonly at: number; readonly reason: string };
+
+/** The check that the probe actor makes. It must settle by itself within `timeoutMs`. */
+export interface ProbeInput {
+  readonly backendId: string;
+  /** Somebody asked: recent traffic is no answer. */
+  readonly asked: boolean;
+  readonly timeoutMs: number;
+}
+
+/** What a health poll is started with. */
+export interface HealthInput extends HealthSchedule {
+  readonly backendId: string;
+}
+
+type HealthEvent = ProbeReport | { readonly type: 'health.checkNow' };
+
+/** Checks a backend again and again, one check at a time. It reports; the owner decides. */
+export const healthMachine = setup({
+  types: { input: {} as HealthInput, context: {} as HealthInput, events: {} as HealthEvent },
+  actors: { probe: notProvided<ProbeInput>('probe') },
+  actions: {
+    reportPassed: sendParent((_, params: { at: number }): HealthReport => ({ type: 'health.passed', ...params })),
+    reportFailed: sendParent((_, params: { at: number; reason: string }): HealthReport => ({
+      type: 'health.failed',
+      ...params,
+    })),
+  },
+  delays: { interval: ({ context }) => context.intervalMs },
+}).createMachine({
+  id: 'health',
+  context: ({ input }) => input,
+  initial: 'waiting',
+  states: {
+    waiting: {
+      description: 'The pause between two checks.',
+      on: { 'health.checkNow': { target: 'probing' } },
+      after: { interval: { target: 'probing' } },
+    },
+    probing: {
+      description: 'One check is under way; the probe keeps its own time limit.',
+      invoke: {
+        src: 'probe',
+        id: 'probe',
+        input: ({ context, event }) => ({
+          backendId: context.backendId,
+          asked: event.type === 'health.checkNow',
+          timeoutMs: context.timeoutMs,
+        }),
+      },
+      on: {
+        'probe.passed': {
+          target: 'waiting',
+          actions: { type: 'reportPassed', params: ({ event }) => ({ at: event.at }) },
+        },
+        'probe.failed': {
+          target: 'waiting',
+          actions: { type: 'reportFailed', params: ({ event }) => ({ at: event.at, reason: event.reason }) },
+        },
+      },
+    },
+  },
+});

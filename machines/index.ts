@@ -1,0 +1,23 @@
+export { type BackoffInput, backoffMachine } from './backoff-machine.ts';
+export { type GroupEvent, groupMachine, type GroupReport, MAX_GROUP_CHILDREN } from './group-machine.ts';
+export {
+  type HealthInput,
+  healthMachine,
+  type HealthReport,
+  type ProbeInput,
+  type ProbeReport,
+} from './health-machine.ts';
+export * from './policies/backoff.ts';
+export * from './policies/failure-class.ts';
+export * from './policies/health-verdict.ts';
+export * from './policies/restart-policy.ts';
+export * from './policies/settlement.ts';
+export * from './policies/stall-limit.ts';
+export { serverMachine } from './server-machine.ts';
+export type { ServerEvent, ServerInput, ServerSettings, ServerSubject } from './server-setup.ts';
+export { streamMachine } from './stream-machine.ts';
+export type { StreamEvent, StreamInput, StreamSettings, StreamSubject } from './stream-setup.ts';
+export { supervisorMachine } from './supervisor-machine.ts';
+export type { SupervisorEvent, SupervisorInput } from './supervisor-setup.ts';
+export { turnMachine } from './turn-machine.ts';
+export { MAX_DISPATCHES, type TurnEvent, type TurnInput, type TurnLimits, type TurnVerdict } from './turn-setup.ts';
