@@ -4,7 +4,7 @@ import { type AnyEventObject, fromCallback } from 'xstate';
 export interface ActorControls<E> {
   readonly signal: AbortSignal;
   /** Tells the owner; after the stop nothing is told. */
-  tell(event: E): void;
+  readonly tell: (event: E) => void;
 }
 
 /**

@@ -12,7 +12,7 @@ export interface TurnEntry {
   readonly session: SessionRecord;
   readonly backend: BackendRuntime;
   /** Closes the turn's pending requests. `tell`: the agent still waits for the answers. */
-  withdrawDecisions(options: { readonly tell: boolean }): void;
+  readonly withdrawDecisions: (options: { readonly tell: boolean }) => void;
 }
 
 export interface StreamChange {

@@ -103,7 +103,7 @@ export const setupSupervisor = setup({
     route: enqueueActions(
       ({ context, enqueue }, params: { readonly backendId: string; readonly command: GroupMessage }) => {
         if (!(params.backendId in context.backends) || context.abandoned.includes(params.backendId)) return;
-        enqueue.sendTo(serverActorId(params.backendId), params.command as never);
+        enqueue.sendTo(serverActorId(params.backendId), params.command);
       },
     ),
     openTurn: enqueueActions(

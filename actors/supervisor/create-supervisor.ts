@@ -6,7 +6,6 @@ import type { SupervisorStatus } from '../contract/status.ts';
 import type {
   BackendHandle,
   Backends,
-  LeaseOf,
   Supervisor,
   SupervisorEvents,
   SupervisorOptions,
@@ -49,9 +48,9 @@ class SupervisorImplementation implements Supervisor {
     return this.#sessions.open(options);
   }
 
-  backend<K extends string>(id: K): BackendHandle<LeaseOf<Backends[K]>> {
+  backend(id: string): BackendHandle {
     this.#runtime.backend(id);
-    return this.#handles.get(id) as BackendHandle<LeaseOf<Backends[K]>>;
+    return this.#handles.get(id) as BackendHandle;
   }
 
   status(): SupervisorStatus {

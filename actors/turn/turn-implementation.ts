@@ -162,7 +162,7 @@ function inactivityActor(registry: Registry) {
       turn.touch();
       for (;;) {
         const leftMs = limitMs - (clock.now() - turn.lastSeenAt);
-        if (leftMs <= 0) return tell({ type: 'clock.inactive', at: clock.now() });
+        if (leftMs <= 0) return void tell({ type: 'clock.inactive', at: clock.now() });
         await waitFor(clock, Math.ceil(leftMs), signal);
         if (signal.aborted) return;
       }

@@ -47,6 +47,10 @@ export type OpencodeEvent =
     })
   | { readonly type: 'unknown'; readonly sessionId?: string; readonly raw: unknown };
 
+/** The session that an event is about, if it is about one. */
+export const sessionIdOf = (event: OpencodeEvent): string | undefined =>
+  'sessionId' in event ? event.sessionId : undefined;
+
 /** Known events that say nothing about a turn. */
 const IGNORED: ReadonlySet<string> = new Set([
   'sync',

@@ -1,4 +1,4 @@
-import type { OpencodeEvent } from './decode-event.ts';
+import { type OpencodeEvent, sessionIdOf } from './decode-event.ts';
 import type { TurnTranslator } from './turn-translator.ts';
 
 /** Leads each event to the turn that owns its session, in one step however many sessions there are. */
@@ -25,9 +25,10 @@ export class Demultiplexer {
 
   /** The turn that an event belongs to, if one is running. */
   ownerOf(event: OpencodeEvent): TurnTranslator | undefined {
-    if (!('sessionId' in event) || event.sessionId === undefined) return undefined;
+    const sessionId = sessionIdOf(event);
+    if (sessionId === undefined) return undefined;
     if (event.type === 'session' && event.parentId !== undefined) return this.#turns.get(event.parentId);
-    return this.#turns.get(event.sessionId);
+    return this.#turns.get(sessionId);
   }
 
   /** Hands an event to its turn. `live`: in order on the connection; otherwise asked for. */

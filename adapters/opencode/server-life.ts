@@ -77,7 +77,7 @@ export class ServerLife implements ProcessLife {
   async #run(): Promise<void> {
     try {
       await this.#prepare();
-      if (this.#abandoned.signal.aborted) return this.#end(abandoned(), '');
+      if (this.#abandoned.signal.aborted) return void this.#end(abandoned(), '');
       const end = await this.#spawn();
       const failure = this.#baseUrl === undefined ? this.#startFailure(end) : exitFailure(end);
       this.#end(failure, this.#baseUrl === undefined ? '' : (this.#process?.stderrTail(STDERR_TAIL) ?? ''));

@@ -1,5 +1,5 @@
 import type { AgentEvent, DecisionAsk, TurnSink } from '../../actors/ports.ts';
-import type { OpencodeEvent } from './decode-event.ts';
+import { type OpencodeEvent, sessionIdOf } from './decode-event.ts';
 import type { DecodedMessage, DecodedPart, DecodedTool, DecodedUsage } from './decode-parts.ts';
 import { type LedgerEntry, PartLedger } from './part-ledger.ts';
 import { askOfPermission, askOfQuestion, planEvent, stopReasonOf, toolCallOf, usageEvent } from './vocabulary.ts';
@@ -60,8 +60,7 @@ export class TurnTranslator {
   }
 
   handle(event: OpencodeEvent, live = true): void {
-    if (!('sessionId' in event) || event.sessionId === undefined) return;
-    const voice = this.#voices.get(event.sessionId);
+    const voice = this.#voices.get(sessionIdOf(event) ?? '');
     if (!voice) return;
     switch (event.type) {
       case 'delta':

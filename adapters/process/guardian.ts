@@ -46,7 +46,7 @@ interface GuardedRealm {
 const KEY = Symbol.for('agent-supervisor.guardian.v1');
 
 function realm(): GuardedRealm {
-  const holder = globalThis as { [KEY]?: GuardedRealm };
+  const holder = globalThis as Record<symbol, GuardedRealm | undefined>;
   holder[KEY] ??= { groups: new Set(), directories: new Set(), guardian: undefined, exitHook: undefined };
   return holder[KEY];
 }

@@ -15,7 +15,7 @@ interface Identity {
 const KEY = Symbol.for('agent-supervisor.run-identity.v1');
 
 function identity(): Identity {
-  const realm = globalThis as { [KEY]?: Identity };
+  const realm = globalThis as Record<symbol, Identity | undefined>;
   realm[KEY] ??= { runId: randomUUID(), children: 0 };
   return realm[KEY];
 }
