@@ -39,7 +39,10 @@ export default tseslint.config(
   {
     files: ['machines/**', 'actors/**', 'index.ts'],
     ignores: ['actors/defaults/system-clock.ts'],
-    rules: { 'no-restricted-globals': ['error', ...impure], 'no-restricted-properties': ['error', ...impureProperties] },
+    rules: {
+      'no-restricted-globals': ['error', ...impure],
+      'no-restricted-properties': ['error', ...impureProperties],
+    },
   },
   {
     files: ['test/**', '*.config.ts'],

@@ -89,7 +89,9 @@ export class OpencodeTurn implements DriverTurn {
   /** A request that the server no longer knows was answered elsewhere, or died with its process: that is an end too. */
   async answer(askId: string, answer: PermissionDecision | QuestionAnswer, signal: AbortSignal): Promise<void> {
     const isPermission = 'outcome' in answer;
-    const sent = isPermission ? this.#answerPermission(askId, answer, signal) : this.#answerQuestion(askId, answer, signal);
+    const sent = isPermission
+      ? this.#answerPermission(askId, answer, signal)
+      : this.#answerQuestion(askId, answer, signal);
     await sent.catch((error: unknown) => {
       if (!(error instanceof RequestFailure && error.status === 404)) throw error;
     });
