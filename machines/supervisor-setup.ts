@@ -69,7 +69,7 @@ export const setupSupervisor = setup({
       states: { ...context.states, [backendId]: 'idle' },
     })),
     noteAbandoned: assign(({ context }, { backendId }: { readonly backendId: string }) => ({
-      abandoned: [...context.abandoned, backendId],
+      abandoned: [...new Set([...context.abandoned, backendId])],
       states: { ...context.states, [backendId]: 'idle' },
     })),
     forgetTurn: assign({ turns: ({ context }) => Math.max(0, context.turns - 1) }),

@@ -53,7 +53,7 @@ export async function killOpencode({ runs, random, onTurn }: KillOptions): Promi
       );
       const killedAfterMs = Math.round(random() * PROMPT_MS);
       await new Promise((resolve) => setTimeout(resolve, killedAfterMs));
-      const { pid } = supervisor.status().backends.code ?? {};
+      const { pid } = supervisor.backend('code').status();
       if (pid !== undefined) process.kill(pid, 'SIGKILL');
       const killedAt = performance.now();
       const { outcome } = await turn.result;

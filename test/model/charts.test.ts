@@ -1,0 +1,299 @@
+import { type AnyMachineSnapshot, fromCallback } from 'xstate';
+import { describe, expect, it } from 'vitest';
+import {
+  backoffMachine,
+  groupMachine,
+  healthMachine,
+  serverMachine,
+  streamMachine,
+  supervisorMachine,
+  turnMachine,
+} from '../../machines/index.ts';
+import { type ChartUnderTest, controlledChild, replayAllPaths, summary } from './chart-paths.ts';
+
+/** A child that does nothing: the path says what it reports. */
+const idle = fromCallback(() => undefined) as never;
+const finishable = controlledChild as never;
+const failure = { code: 'ERR_STREAM_FAILED', message: 'lost' };
+const permanent = { code: 'ERR_CONFIG_INVALID', message: 'broken' };
+const transient = { code: 'ERR_BACKEND_EXITED', message: 'ended' };
+const at = 0;
+
+/** The ids of the children that the actor has now. */
+const children = (snapshot: AnyMachineSnapshot): string[] => Object.keys(snapshot.children).sort();
+
+const charts: Record<string, ChartUnderTest> = {
+  backoff: {
+    machine: backoffMachine,
+    inputs: [{ delayMs: 100, jitter: 'none' }],
+    alphabet: { 'backoff.skip': [{}] },
+    relevant: () => null,
+    check: () => undefined,
+  },
+  health: {
+    machine: healthMachine.provide({
+      actors: { probe: idle },
+      actions: { reportPassed: () => undefined, reportFailed: () => undefined },
+    }),
+    inputs: [{ backendId: 'code', intervalMs: 100, timeoutMs: 50 }],
+    alphabet: { 'health.checkNow': [{}], 'probe.passed': [{ at }], 'probe.failed': [{ at, reason: 'slow' }] },
+    relevant: () => null,
+    check: (snapshot) => expect(children(snapshot)).toEqual(snapshot.matches('probing') ? ['probe'] : []),
+  },
+  group: {
+    machine: groupMachine.provide({
+      actors: { child: finishable },
+      actions: { reportDone: () => undefined, reportFailed: () => undefined },
+    }),
+    alphabet: {
+      'group.open': [{ childId: 'a', input: null }],
+      'group.close': [{ childId: 'a' }, { childId: 'unknown' }],
+      'group.tellAll': [{ message: { type: 'hello' } }],
+      'xstate.done.actor.*': [{ type: 'xstate.done.actor.a', actorId: 'a' }],
+      'xstate.error.actor.*': [{ type: 'xstate.error.actor.a', actorId: 'a', error: 'broke' }],
+    },
+    relevant: ({ childIds }: { childIds: readonly string[] }) => childIds,
+    check: (snapshot) => expect(children(snapshot)).toEqual(snapshot.context.childIds),
+  },
+  stream: {
+    machine: streamMachine.provide({
+      actors: { subscription: idle, reconcile: idle, stallWatch: idle, backoff: finishable },
+    }),
+    inputs: [
+      {
+        backendId: 'code',
+        streamId: 'stream-0',
+        firstEventMs: 10_000,
+        reconcileTimeoutMs: 9_000,
+        stallGraceMs: 1_000,
+        auditIntervalMs: 30_000,
+        retry: { baseMs: 1_000, maxMs: 30_000, factor: 2, jitter: 'none', maxAttempts: 2 },
+      },
+    ],
+    alphabet: {
+      'stream.start': [{}],
+      'stream.halt': [{}],
+      'stream.audit': [{}],
+      'subscription.connected': [{ at }],
+      'subscription.opened': [{ at }],
+      'subscription.ended': [{ at, productive: true }],
+      'subscription.failed': [
+        { at, productive: true, failure },
+        { at, productive: false, failure },
+      ],
+      'reconcile.done': [{ at }],
+      'reconcile.failed': [{ at, failure }],
+      'watch.stalled': [{ at, productive: true, failure }],
+      'watch.revived': [{ at }],
+    },
+    relevant: ({ failures }: { failures: number }) => failures,
+    check: checkStream,
+  },
+  server: {
+    machine: serverMachine.provide({
+      actors: {
+        process: idle,
+        verify: idle,
+        health: idle,
+        backoff: finishable,
+        group: idle,
+      },
+    }),
+    inputs: [serverInput(2), serverInput(1)],
+    alphabet: {
+      'server.start': [{}],
+      'server.stop': [{}],
+      'server.restart': [{ reason: 'asked' }],
+      'server.checkNow': [{}],
+      'server.demandChanged': [
+        { turns: 0, waiters: 0 },
+        { turns: 1, waiters: 0 },
+      ],
+      'server.openStream': [{ groupId: 'streams-0', streamId: 'stream-0', input: null }],
+      'server.closeStream': [
+        { groupId: 'streams-0', streamId: 'stream-0' },
+        { groupId: 'unknown', streamId: 'stream-9' },
+      ],
+      'process.prepared': [{ at, port: 4096 }],
+      'process.spawned': [{ at, pid: 1234 }],
+      'process.listening': [{ at, port: 4096 }],
+      'process.ended': [
+        { at, failure: transient, stderrTail: '' },
+        { at, failure: permanent, stderrTail: 'said' },
+      ],
+      'verify.passed': [{ at, version: '1.0.0' }],
+      'verify.failed': [{ at, failure: permanent }],
+      'health.passed': [{ at }],
+      'health.failed': [{ at, reason: 'slow' }],
+    },
+    relevant: ({ failures, turns, budget, restartHistory, failure: why }: ServerGuards) => [
+      Math.min(failures, 2),
+      turns,
+      budget,
+      restartHistory.length,
+      why?.code,
+    ],
+    check: checkServer,
+    limit: 60_000,
+  },
+  turn: {
+    machine: turnMachine.provide({
+      actors: { dispatch: idle, auditor: idle, canceller: idle, inactivityClock: idle },
+    }),
+    inputs: [{ turnId: 'turn-1', inactivityTimeoutMs: 300_000, deadlineMs: 3_600_000, cancelTimeoutMs: 15_000 }],
+    alphabet: {
+      'turn.admit': [{ at }],
+      'turn.cancel': [{}],
+      'turn.abandon': [{ at, failure }],
+      'turn.began': [{ at }],
+      'turn.assessed': [
+        { at, assessment: { kind: 'completed', stopReason: 'end_turn' } },
+        { at, assessment: { kind: 'failed', failure } },
+        { at, assessment: { kind: 'interrupted' } },
+        { at, assessment: { kind: 'unproven' } },
+        { at, assessment: { kind: 'lost' } },
+      ],
+      'dispatch.accepted': [{ at }],
+      'dispatch.refused': [{ at, failure }],
+      'dispatch.unknown': [{ at, failure }],
+      'backend.available': [{ at }],
+      'backend.lost': [{ at }],
+      'backend.exited': [{ at }],
+      'backend.failed': [{ at, failure }],
+      'decision.asked': [{ at }],
+      'decision.closed': [{ at }],
+      'clock.inactive': [{ at }],
+    },
+    relevant: ({ pendingDecisions, dispatches }: { pendingDecisions: number; dispatches: number }) => [
+      Math.min(pendingDecisions, 2),
+      dispatches,
+    ],
+    check: checkTurn,
+    limit: 60_000,
+  },
+  supervisor: {
+    machine: supervisorMachine.provide({ actors: { server: idle, group: idle } }),
+    inputs: [
+      {
+        backends: { code: {}, far: {} },
+        intensity: { maxRestarts: 1, windowMs: 1_000 },
+        cancelLimitMs: 16_000,
+      },
+    ],
+    alphabet: {
+      'supervisor.stop': [{ graceMs: 5_000 }],
+      'supervisor.openTurn': [{ groupId: 'turns-0', childId: 'turn-0', input: null }],
+      'backend.command': [
+        { backendId: 'code', command: { type: 'server.start' } },
+        { backendId: 'unknown', command: { type: 'server.start' } },
+      ],
+      'backend.stateChanged': [
+        { backendId: 'code', state: 'starting' },
+        { backendId: 'code', state: 'idle' },
+        { backendId: 'far', state: 'starting' },
+      ],
+      'backend.crashed': [{ at, backendId: 'code' }],
+      'group.childDone': [{ childId: 'turn-0' }],
+      'group.childFailed': [{ childId: 'turn-0', error: 'broke' }],
+      'xstate.error.actor.*': [{ type: 'xstate.error.actor.server:code', actorId: 'server:code', error: 'broke' }],
+    },
+    relevant: ({ turns, startOrder, states, crashes, abandoned }: SupervisorGuards) => [
+      Math.min(turns, 1),
+      startOrder.filter((id) => states[id] !== 'idle'),
+      Object.keys(crashes).length,
+      abandoned,
+    ],
+    check: checkSupervisor,
+  },
+};
+
+function serverInput(failureThreshold: number): object {
+  return {
+    backendId: 'code',
+    label: 'a server',
+    readyTimeoutMs: 30_000,
+    stopLimitMs: 8_000,
+    startAttempts: 1,
+    health: { intervalMs: 10_000, timeoutMs: 5_000, failureThreshold, busyGraceMs: 120_000 },
+    restart: {
+      when: 'needed',
+      maxRestarts: 1,
+      windowMs: 180_000,
+      backoff: { baseMs: 500, maxMs: 30_000, factor: 2, jitter: 'none' },
+      resetAfterMs: 60_000,
+    },
+  };
+}
+
+interface ServerGuards {
+  readonly failures: number;
+  readonly turns: number;
+  readonly budget: string;
+  readonly restartHistory: readonly number[];
+  readonly failure: { readonly code: string } | null;
+}
+
+interface SupervisorGuards {
+  readonly turns: number;
+  readonly startOrder: readonly string[];
+  readonly states: Readonly<Record<string, string>>;
+  readonly crashes: object;
+  readonly abandoned: readonly string[];
+}
+
+/** A connection exists exactly where the state says so; nothing runs where the stream is quiet. */
+function checkStream(snapshot: AnyMachineSnapshot): void {
+  const present = children(snapshot);
+  const connected = ['starting', 'healthy', 'unhealthy', 'recovering.reconnecting'].some((state) =>
+    matches(snapshot, state),
+  );
+  expect(present.includes('subscription')).toBe(connected);
+  expect(present.includes('stallWatch')).toBe(snapshot.matches('healthy') || snapshot.matches('unhealthy'));
+  if (snapshot.matches('idle') || snapshot.matches('failed')) expect(present).toEqual([]);
+}
+
+/** One process at most, one exactly where a state needs it; health is watched only while there is something to watch. */
+function checkServer(snapshot: AnyMachineSnapshot): void {
+  const present = children(snapshot).filter((id) => !id.startsWith('streams-'));
+  const needsProcess = ['starting', 'healthy', 'unhealthy', 'stopping', 'recovering.stopping', 'recovering.restarting'];
+  expect(present.includes('process')).toBe(needsProcess.some((state) => matches(snapshot, state)));
+  expect(present.includes('health')).toBe(snapshot.matches('healthy') || snapshot.matches('unhealthy'));
+  expect(present.includes('backoff')).toBe(matches(snapshot, 'recovering.backingOff'));
+  if (snapshot.matches('idle') || snapshot.matches('failed')) expect(present).toEqual([]);
+  expect(snapshot.context.restartHistory.length).toBeLessThanOrEqual(1);
+}
+
+/** The prompt is sent only while dispatching, and a settled turn has a verdict and no children. */
+function checkTurn(snapshot: AnyMachineSnapshot): void {
+  const present = children(snapshot);
+  expect(present.includes('dispatch')).toBe(matches(snapshot, 'dispatching.sending'));
+  expect(present.includes('canceller')).toBe(snapshot.matches('cancelling'));
+  expect(present.includes('inactivityClock')).toBe(matches(snapshot, 'running.attached'));
+  expect(snapshot.context.verdict !== null).toBe(snapshot.matches('settled'));
+  expect(snapshot.context.dispatches).toBeLessThanOrEqual(5);
+}
+
+function checkSupervisor(snapshot: AnyMachineSnapshot): void {
+  if (snapshot.matches('stopped')) return;
+  const servers = children(snapshot).filter((id) => id.startsWith('server:'));
+  const expected = ['server:code', 'server:far'].filter(
+    (id) => !snapshot.context.abandoned.includes(id.slice('server:'.length)),
+  );
+  expect(servers).toEqual(expected);
+}
+
+function matches(snapshot: AnyMachineSnapshot, path: string): boolean {
+  const [outer = '', inner] = path.split('.');
+  return snapshot.matches(inner === undefined ? outer : { [outer]: inner });
+}
+
+describe('generated paths through each chart, replayed on a real actor in virtual time', () => {
+  it.each(Object.entries(charts))('take every state and every transition of %s', (name, chart) => {
+    const report = replayAllPaths(chart);
+    console.info(summary(name, report));
+    expect({ states: report.states.missing, transitions: report.transitions.missing }).toEqual({
+      states: [],
+      transitions: [],
+    });
+  });
+});
