@@ -224,7 +224,17 @@ export const serverMachine = setupServer.createMachine({
         stopping: {
           description: 'The old process is ended before anything is told or started.',
           entry: 'stopProcess',
-          on: { 'process.ended': whenEnded['process.ended'], 'server.stop': { target: '#server.stopping' } },
+          on: {
+            'process.ended': [
+              {
+                target: 'judging',
+                guard: 'isIntended',
+                actions: [{ type: 'noteIntendedEnd', params: life }, 'forgetProcess', 'clearProcess'],
+              },
+              whenEnded['process.ended'],
+            ],
+            'server.stop': { target: '#server.stopping' },
+          },
           after: { stopLimit: { target: 'judging', actions: ['forgetProcess', 'clearProcess'] } },
         },
         judging: {

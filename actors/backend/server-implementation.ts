@@ -50,23 +50,29 @@ export function provideServer(registry: Registry, observer: ServerObserver) {
 function processActor(registry: Registry) {
   return fromCallback<AnyEventObject, ServerSubject>(({ input, sendBack, receive }) => {
     const backend = registry.backend(input.backendId);
-    const tell = (event: ServerEvent) => sendBack(event);
-    const life = backend.driver.launch(input.generation, lifeObserver(registry, backend, tell));
+    let isCurrent = true;
+    const tell = (event: ServerEvent) => {
+      if (!isCurrent) return;
+      isCurrent = event.type !== 'process.ended';
+      if (!isCurrent) backend.lifeOver();
+      sendBack(event);
+    };
+    const life = backend.driver.launch(input.generation, lifeObserver(registry, tell));
     const release = backend.scope.defer(() => life.release());
     receive((command) => (command.type === 'process.kill' ? life.kill() : life.stop()));
-    return () => void release();
+    return () => {
+      isCurrent = false;
+      void release();
+    };
   });
 }
 
-function lifeObserver({ clock }: Registry, backend: BackendRuntime, tell: (event: ServerEvent) => void): LifeObserver {
+function lifeObserver({ clock }: Registry, tell: (event: ServerEvent) => void): LifeObserver {
   return {
     prepared: (port) => tell({ type: 'process.prepared', at: clock.now(), port }),
     spawned: (pid) => tell({ type: 'process.spawned', at: clock.now(), pid }),
     listening: (port) => tell({ type: 'process.listening', at: clock.now(), port }),
-    ended: (end) => {
-      backend.lifeOver();
-      tell({ type: 'process.ended', at: clock.now(), ...end });
-    },
+    ended: (end) => tell({ type: 'process.ended', at: clock.now(), ...end }),
   };
 }
 

@@ -4,7 +4,7 @@ import { MAX_GROUP_CHILDREN } from '../../machines/group-machine.ts';
 import { withJitter } from '../../machines/policies/backoff.ts';
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { ServerEvent } from '../../machines/server-setup.ts';
-import { serverActorId } from '../../machines/supervisor-setup.ts';
+import { serverActorId, type SupervisorEvent } from '../../machines/supervisor-setup.ts';
 import { BackendRuntime, type StateChange } from '../backend/backend-runtime.ts';
 import { reasonOf } from '../backend/transition-reason.ts';
 import type { LifecycleState, SupervisorStatus } from '../contract/status.ts';
@@ -84,14 +84,14 @@ export class SupervisorRuntime implements Registry, RootObserver {
     this.#bySlot.set(slot, entry);
     const input = { turnId: entry.turn.id, ...entry.turn.limits };
     const groupId = `turns-${Math.floor(slot / MAX_GROUP_CHILDREN)}`;
-    this.#root.send({ type: 'supervisor.openTurn', groupId, childId: `turn-${slot}`, input });
+    this.#send({ type: 'supervisor.openTurn', groupId, childId: `turn-${slot}`, input });
   }
 
   /** Resolves when every child is gone. Asking again escalates. */
   async stop(graceMs: number): Promise<void> {
     if (this.state !== 'stopped') {
       const stopped = new Promise<void>((resolve) => this.#onStopped.push(resolve));
-      this.#root.send({ type: 'supervisor.stop', graceMs });
+      this.#send({ type: 'supervisor.stop', graceMs });
       await stopped;
     }
     await Promise.all([...this.backends.values()].map((backend) => backend.scope.release()));
@@ -106,7 +106,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
     const { from, to, failure } = change;
     if (from !== to) this.#announce(backend, change);
     if (to === 'failed' || to === 'idle') backend.failTurns(failure ?? stoppedFailure(backend.id));
-    this.#root.send({ type: 'backend.stateChanged', backendId: backend.id, state: to });
+    this.#send({ type: 'backend.stateChanged', backendId: backend.id, state: to });
   }
 
   streamChanged(backendId: string, stream: StreamRuntime, { to, event, failure }: StreamChange): void {
@@ -141,7 +141,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
     backend.streams.clear();
     void backend.scope.release().then(() => {
       backend.changed('idle', `its chart broke: ${messageOf(error)}`, toFailure(error));
-      this.#root.send({ type: 'backend.crashed', at: this.clock.now(), backendId: backend.id });
+      this.#send({ type: 'backend.crashed', at: this.clock.now(), backendId: backend.id });
       for (const session of backend.sessions) backend.attach(session);
     });
   }
@@ -165,12 +165,17 @@ export class SupervisorRuntime implements Registry, RootObserver {
     if (error !== undefined) entry.turn.settle({ outcome: 'indeterminate', failure: toFailure(error) });
   }
 
+  /** In order, and never from within an action of another chart: charts are not reentered. */
+  #send(event: SupervisorEvent): void {
+    queueMicrotask(() => this.#root.send(event));
+  }
+
   #createBackend(id: string): BackendRuntime {
     const definition = this.options.backends[id];
     if (!definition) throw new Error(`There is no definition of ${id}.`);
     const driver = definition.createDriver({ backendId: id, clock: this.clock, logger: this.logger });
     const scope = new Scope((error) => this.logger.error({ error, backend: id }, 'A resource could not be released.'));
-    const command = (event: ServerEvent) => this.#root.send({ type: 'backend.command', backendId: id, command: event });
+    const command = (event: ServerEvent) => this.#send({ type: 'backend.command', backendId: id, command: event });
     return new BackendRuntime({ id, definition, driver, scope, clock: this.clock, command });
   }
 
