@@ -14,8 +14,8 @@ import type { McpServer, Message } from './contract/session.ts';
 import type { SessionCapabilities } from './contract/status.ts';
 import type { BackendSession, Clock, Logger } from './contract/supervisor.ts';
 
-export type { AgentEvent, BackendSession, Clock, ContentBlock, Failure, Logger, McpServer, Message, TurnFact };
-export type { PermissionDecision, PermissionKind, Question, QuestionAnswer, ServerSettings, SessionCapabilities };
+export type { AgentEvent, BackendSession, Clock, ContentBlock, Failure, Logger, Message, TurnFact };
+export type { PermissionDecision, Question, QuestionAnswer, SessionCapabilities };
 
 /** Which sessions share one connection to the server's events. */
 export type StreamScope = 'server' | 'directory' | 'session';

@@ -21,7 +21,7 @@ export type GroupEvent =
   | { readonly type: `xstate.done.actor.${string}`; readonly actorId: string }
   | { readonly type: `xstate.error.actor.${string}`; readonly actorId: string; readonly error: unknown };
 
-interface GroupContext {
+export interface GroupContext {
   readonly childIds: readonly string[];
 }
 

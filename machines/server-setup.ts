@@ -88,13 +88,13 @@ const subject = ({ context }: { context: ServerContext }): ServerSubject => ({
   generation: context.generation,
 });
 
-interface EndedLife {
+export interface EndedLife {
   readonly at: number;
   readonly failure: Failure;
   readonly stderrTail: string;
 }
 
-interface StreamPlace {
+export interface StreamPlace {
   readonly groupId: string;
   readonly streamId: string;
 }

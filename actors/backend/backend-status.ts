@@ -32,7 +32,7 @@ export function detailOf(value: unknown): string {
   return entry ? `${entry[0]}.${detailOf(entry[1])}` : '';
 }
 
-export const iso = (wallMs: number): string => new Date(wallMs).toISOString();
+const iso = (wallMs: number): string => new Date(wallMs).toISOString();
 
 function instanceOf(context: ServerContext, shared: Omit<InstanceStatus, 'generation'>): InstanceStatus {
   return { ...shared, generation: context.generation, ...(context.pid === null ? {} : { pid: context.pid }) };

@@ -20,7 +20,7 @@ type Seen = { readonly type: string } & Partial<Record<'reason', string>> & { re
 export function reasonOf(event: { readonly type: string }, lastFailure: Failure | null): string {
   const { type, reason, failure } = event as Seen;
   if (type === 'server.restart') return `restart requested: ${reason ?? 'no reason given'}`;
-  if (type === 'health.failed') return `health check failed: ${reason ?? 'no reason given'}`;
+  if (type === 'health.failed' && !lastFailure) return `health check failed: ${reason ?? 'no reason given'}`;
   if (type === 'process.ended' && !lastFailure) return 'the process ended, as asked';
   const known = REASONS[type];
   if (known !== undefined) return known;

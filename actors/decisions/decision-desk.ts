@@ -7,7 +7,7 @@ import { isDecisionFor } from './decision-shape.ts';
 export type DecisionRequest = PermissionRequest | QuestionRequest;
 export type Decision = PermissionDecision | QuestionAnswer;
 
-export interface Handlers {
+interface Handlers {
   readonly onPermission: PermissionHandler | undefined;
   readonly onQuestion: QuestionHandler | undefined;
 }

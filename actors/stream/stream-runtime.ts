@@ -44,11 +44,16 @@ export class StreamRuntime {
   }
 
   start(): void {
-    this.#actor?.send({ type: 'stream.start' });
+    this.#send({ type: 'stream.start' });
   }
 
   /** The server is to be asked about the running turns, soon. */
   audit(): void {
-    this.#actor?.send({ type: 'stream.audit' });
+    this.#send({ type: 'stream.audit' });
+  }
+
+  /** In order, and never from within an action of another chart: charts are not reentered. */
+  #send(event: StreamEvent): void {
+    queueMicrotask(() => this.#actor?.send(event));
   }
 }

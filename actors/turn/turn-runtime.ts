@@ -89,10 +89,9 @@ export class TurnRuntime implements TurnSink {
     for (const event of queued) actor.send(event);
   }
 
+  /** In order, and never from within an action of another chart: charts are not reentered. */
   send(event: TurnEvent): void {
-    if (this.#settled) return;
-    if (this.#actor) this.#actor.send(event);
-    else this.#queued.push(event);
+    queueMicrotask(() => this.#deliver(event));
   }
 
   /** It is the turn's place in the line. */
@@ -160,9 +159,16 @@ export class TurnRuntime implements TurnSink {
     this.#place.retract(this, askId);
   }
 
+  #deliver(event: TurnEvent): void {
+    if (this.#settled) return;
+    if (this.#actor) this.#actor.send(event);
+    else this.#queued.push(event);
+  }
+
   #began(): void {
-    if (!this.#hasBegun) this.send({ type: 'turn.began', at: this.#place.clock.now() });
+    if (this.#hasBegun) return;
     this.#hasBegun = true;
+    this.send({ type: 'turn.began', at: this.#place.clock.now() });
     const onSign = this.#onSign;
     this.#onSign = undefined;
     onSign?.();

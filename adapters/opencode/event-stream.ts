@@ -4,7 +4,7 @@ import { createParser, type EventSourceParser } from 'eventsource-parser';
 import type { Failure } from '../../actors/ports.ts';
 
 /** One event of more bytes than this ends the connection. */
-export const MAX_EVENT_BYTES = 8 * 1024 * 1024;
+const MAX_EVENT_BYTES = 8 * 1024 * 1024;
 
 /** Told about one connection; `ended` or `failed` comes last, once, and never after `close`. */
 export interface EventStreamObserver {

@@ -19,7 +19,7 @@ interface Answer<T> {
 }
 
 /** A request takes at most this long, in milliseconds: a cold directory boots in a few seconds. */
-export const REQUEST_LIMIT_MS = 30_000;
+const REQUEST_LIMIT_MS = 30_000;
 
 export const authorization = ({ username, password }: ServerAddress): string =>
   `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;

@@ -16,7 +16,7 @@ import { ask, type OpencodeClient, RequestFailure, toSupervisorError } from './r
 import { TurnTranslator } from './turn-translator.ts';
 
 /** The current life of the server, read anew for each request. */
-export interface CurrentLife {
+interface CurrentLife {
   client(directory: string): OpencodeClient;
   generation(): number;
 }
