@@ -1,0 +1,274 @@
+import { describe, expect, it } from 'vitest';
+import { createSupervisor, SupervisorError } from '../../index.ts';
+import { fakeWorld } from '../fixtures/fake-world.ts';
+import { FakeBackend } from '../fixtures/fake-backend.ts';
+import { settled } from '../fixtures/virtual-clock.ts';
+
+const open = { backend: 'code', directory: '/work', chatId: 'chat-1' } as const;
+
+describe('a session', () => {
+  it('is the same one for whoever opens the same chat, and stays until it is closed', async () => {
+    const { supervisor, backend } = fakeWorld();
+    const [one, two] = await Promise.all([supervisor.openSession(open), supervisor.openSession(open)]);
+    const three = await supervisor.openSession(open);
+    expect([two === one, three === one, backend.sessions.length]).toEqual([true, true, 1]);
+    await one.release();
+    expect(supervisor.status().sessions).toHaveLength(1);
+  });
+
+  it('gets a chat of its own where none is named', async () => {
+    const { supervisor } = fakeWorld();
+    const sessions = await Promise.all(
+      [0, 1].map(() => supervisor.openSession({ backend: 'code', directory: '/work' })),
+    );
+    expect(new Set(sessions.map(({ chatId }) => chatId)).size).toBe(2);
+  });
+
+  it('moves to another directory once it is quiet', async () => {
+    const { supervisor, backend, clock, events } = fakeWorld();
+    const session = await supervisor.openSession(open);
+    const turn = session.prompt('work');
+    await clock.advance(0);
+    const moving = supervisor.openSession({ ...open, directory: '/elsewhere' });
+    await clock.advance(0);
+    expect([session.directory, backend.sessions.length]).toEqual(['/work', 1]);
+    backend.turn.complete();
+    await turn.result;
+    expect(await moving).toBe(session);
+    expect([session.directory, session.agentSessionId]).toEqual(['/elsewhere', 'agent-session-2']);
+    expect(events.session.map(({ type }) => type)).toEqual(['created', 'replaced']);
+  });
+
+  it('continues an agent session by its id, and says so', async () => {
+    const { supervisor, events } = fakeWorld();
+    const session = await supervisor.openSession({ ...open, resume: 'ses_old' });
+    expect([session.agentSessionId, session.status().restored]).toEqual(['ses_old', 'restored']);
+    expect(events.session.map(({ type }) => type)).toEqual(['restored']);
+  });
+
+  it('forks into a new session with a chat of its own', async () => {
+    const { supervisor } = fakeWorld();
+    const session = await supervisor.openSession({ ...open, model: 'a/b' });
+    const forked = await session.fork();
+    expect(forked.agentSessionId).toBe('agent-session-1-fork');
+    expect(forked.chatId).not.toBe(session.chatId);
+    expect(forked.status().model).toBe('a/b');
+  });
+
+  it('sends each prompt with the model, agent and mode of the prompt, or else of the session', async () => {
+    const { supervisor, backend, clock } = fakeWorld();
+    const session = await supervisor.openSession({ ...open, model: 'a/b', agent: 'build' });
+    const requests = [];
+    for (const options of [{}, { model: 'c/d' }, { mode: 'plan' }]) {
+      session.prompt('work', options);
+      await clock.advance(0);
+      const { blocks: _, ...request } = backend.turn.request;
+      requests.push(request);
+      backend.turn.complete();
+      await clock.advance(0);
+    }
+    await session.setModel('e/f');
+    await session.setMode('plan');
+    session.prompt('work');
+    await clock.advance(0);
+    const { blocks: _, ...last } = backend.turn.request;
+    expect([...requests, last]).toEqual([
+      { model: 'a/b', agent: 'build' },
+      { model: 'c/d', agent: 'build' },
+      { model: 'a/b', mode: 'plan' },
+      { model: 'e/f', mode: 'plan' },
+    ]);
+  });
+
+  it('cancels its turns when it is closed, and takes no prompt after that', async () => {
+    const { supervisor, backend, clock, events } = fakeWorld();
+    const session = await supervisor.openSession(open);
+    const turns = [session.prompt('one'), session.prompt('two')];
+    await clock.advance(0);
+    const closing = session.close();
+    await clock.advance(0);
+    backend.turn.fact({ kind: 'working' }, { kind: 'quiet' });
+    await closing;
+    expect(await Promise.all(turns.map(async (turn) => (await turn.result).outcome))).toEqual([
+      'cancelled',
+      'cancelled',
+    ]);
+    expect(await session.prompt('three').result).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'ERR_SESSION_CLOSED' },
+    });
+    expect([supervisor.status().sessions, backend.sessions[0]?.calls]).toEqual([[], ['close']]);
+    expect(events.session.at(-1)).toMatchObject({ type: 'closed' });
+    expect((await supervisor.openSession(open)).id).not.toBe(session.id);
+  });
+
+  it('deletes nothing on the backend unless asked', async () => {
+    const { supervisor, backend } = fakeWorld();
+    await (await supervisor.openSession(open)).close({ delete: true });
+    expect(backend.sessions[0]?.calls).toEqual(['delete']);
+  });
+
+  it('is not opened where the backend refuses it, and the next attempt is a new one', async () => {
+    const { supervisor, backend } = fakeWorld();
+    backend.onOpenSession = () => Promise.reject(new SupervisorError('ERR_CONFIG_INVALID', 'opencode.json is broken'));
+    await expect(supervisor.openSession(open)).rejects.toMatchObject({ code: 'ERR_CONFIG_INVALID' });
+    backend.onOpenSession = () => Promise.resolve();
+    await expect(supervisor.openSession(open)).resolves.toBeDefined();
+    expect(supervisor.status().backends['code']).toMatchObject({ state: 'healthy', restarts: 0 });
+  });
+
+  it('opens nothing for a signal that is aborted already', async () => {
+    const { supervisor, backend } = fakeWorld();
+    await expect(
+      supervisor.openSession({ ...open, signal: AbortSignal.abort(new Error('never mind')) }),
+    ).rejects.toThrow('never mind');
+    expect(backend.lives).toHaveLength(0);
+  });
+
+  it('is let go by `await using`', async () => {
+    const { supervisor } = fakeWorld();
+    {
+      await using session = await supervisor.openSession(open);
+      expect(session.id).toBe('session-1');
+    }
+    expect(supervisor.status().sessions).toHaveLength(1);
+  });
+});
+
+describe('bad input', () => {
+  const backends = { code: new FakeBackend().definition };
+
+  it.each<[string, unknown, string]>([
+    ['an unknown option', { backends, retries: 3 }, 'retries'],
+    ['no backends', { backends: {} }, 'at least one backend'],
+    ['a backend that is none', { backends: { code: {} } }, 'backends.code'],
+    ['a handler that is none', { backends, onPermission: 'yes' }, 'onPermission: expected a function, got "yes"'],
+    [
+      'a limit that is no duration',
+      { backends, turn: { deadlineMs: -1 } },
+      'turn.deadlineMs: expected whole milliseconds',
+    ],
+    [
+      'a limit longer than timers keep',
+      { backends, turn: { deadlineMs: 2 ** 31 } },
+      'from 1 to 2147483647, got 2147483648',
+    ],
+    ['a logger that is none', { backends, logger: { info: () => undefined } }, 'logger.debug: expected a function'],
+  ])('createSupervisor refuses %s, and says what was expected', (_, options, message) => {
+    expect(() => createSupervisor(options as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_OPTION', message: expect.stringContaining(message) as string }),
+    );
+  });
+
+  it.each<[string, object, string]>([
+    ['an unknown backend', { ...open, backend: 'nope' }, 'ERR_UNKNOWN_BACKEND'],
+    ['no directory', { backend: 'code' }, 'ERR_INVALID_OPTION'],
+    ['an unknown option', { ...open, dir: '/x' }, 'ERR_INVALID_OPTION'],
+    ['a signal that is none', { ...open, signal: {} }, 'ERR_INVALID_OPTION'],
+  ])('openSession rejects %s and starts nothing', async (_, options, code) => {
+    const { supervisor, backend } = fakeWorld();
+    await expect(supervisor.openSession(options as never)).rejects.toMatchObject({ code });
+    expect(backend.lives).toHaveLength(0);
+  });
+
+  it.each<[string, unknown, unknown]>([
+    ['an empty prompt', '', {}],
+    ['a prompt of spaces', '   ', {}],
+    ['no blocks', [], {}],
+    ['a block of an unknown type', [{ type: 'video' }], {}],
+    ['an image without data', [{ type: 'image', mimeType: 'image/png' }], {}],
+    ['a file with both path and uri', [{ type: 'file', path: '/a', uri: 'file:///a' }], {}],
+    ['an unknown option', 'work', { temperature: 1 }],
+    ['a model that the backend cannot read', 'work', { model: 'bad' }],
+    ['a deadline of zero', 'work', { deadlineMs: 0 }],
+  ])('prompt throws for %s, and the session goes on', async (_, input, options) => {
+    const { supervisor, backend, clock } = fakeWorld();
+    const session = await supervisor.openSession(open);
+    expect(() => session.prompt(input as never, options as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_OPTION' }),
+    );
+    const turn = session.prompt('work');
+    await clock.advance(0);
+    backend.turn.complete('fine');
+    expect(await turn.result).toMatchObject({ text: 'fine' });
+  });
+
+  it('names the known backends where one is unknown', () => {
+    const { supervisor } = fakeWorld();
+    expect(() => supervisor.backend('cod' as never)).toThrow('There is no backend "cod"; there is code.');
+  });
+});
+
+describe('a host that misbehaves', () => {
+  it('with listeners that throw or reject changes no lifecycle, and is told in the log', async () => {
+    const { supervisor, logged } = fakeWorld();
+    supervisor.on('transition', () => {
+      throw new Error('listener is broken');
+    });
+    supervisor.on('session', () => Promise.reject(new Error('async listener is broken')) as never);
+    await supervisor.openSession(open);
+    await settled();
+    expect(supervisor.status().backends['code']?.state).toBe('healthy');
+    expect(logged.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual(
+      expect.arrayContaining([
+        expect.stringContaining('listener is broken'),
+        expect.stringContaining('async listener is broken'),
+      ]),
+    );
+  });
+
+  it('with a logger that throws changes no lifecycle', async () => {
+    const broken = () => {
+      throw new Error('disk full');
+    };
+    const { supervisor } = fakeWorld({
+      supervisor: { logger: { debug: broken, info: broken, warn: broken, error: broken } },
+    });
+    await supervisor.openSession(open);
+    expect(supervisor.status().backends['code']?.state).toBe('healthy');
+    await supervisor.stop();
+  });
+});
+
+describe('a chart that breaks', () => {
+  it('is restarted, its resources are released, and its sessions go on', async () => {
+    const { supervisor, backend, clock, events } = fakeWorld();
+    const session = await supervisor.openSession(open);
+    await clock.advance(0);
+    breakNextLaunch(backend);
+    backend.life.end();
+    await clock.advance(1_000);
+    expect(events.warning.at(-1)).toMatchObject({ code: 'ERR_INTERNAL', backend: 'code' });
+    expect(backend.connections.every((connection) => connection.isClosed)).toBe(true);
+    backend.onTurn = (turn) => (turn.onSend = () => turn.complete('after the break'));
+    const turn = session.prompt('work');
+    await clock.advance(1_000);
+    expect(await turn.result).toMatchObject({ outcome: 'completed', text: 'after the break' });
+    expect(supervisor.status()).toMatchObject({ state: 'running', backends: { code: { state: 'healthy' } } });
+  });
+
+  it('too often is given up, and takes nobody with it', async () => {
+    const { supervisor, backend, clock } = fakeWorld();
+    backend.launch = () => {
+      throw new Error('the driver is broken');
+    };
+    for (let count = 0; count < 6; count += 1) {
+      const refused = expect(supervisor.openSession(open)).rejects.toMatchObject({ code: 'ERR_INTERNAL' });
+      await clock.advance(10);
+      await refused;
+    }
+    expect(supervisor.status()).toMatchObject({ state: 'running', backends: { code: { state: 'failed' } } });
+    await expect(supervisor.openSession(open)).rejects.toMatchObject({ code: 'ERR_INTERNAL' });
+    await supervisor.stop();
+    expect(supervisor.status().state).toBe('stopped');
+  });
+});
+
+/** The next launch throws where no driver may throw: inside the chart's own actor. */
+function breakNextLaunch(backend: FakeBackend): void {
+  const { launch } = backend;
+  backend.launch = () => {
+    backend.launch = launch;
+    throw new Error('the driver is broken');
+  };
+}
