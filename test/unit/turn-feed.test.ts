@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { TurnFeed } from '../../actors/turn/turn-feed.ts';
+import type { AgentEvent } from '../../index.ts';
+
+const limits = { maxBufferedEvents: 100, maxTextBytes: 10_000 };
+const text = (content: string, messageId = 'm'): AgentEvent => ({ type: 'text', text: content, messageId });
+const retry = (attempt: number): AgentEvent => ({ type: 'retry', attempt, message: '' });
+
+async function read(feed: AsyncIterable<AgentEvent>): Promise<AgentEvent[]> {
+  const events: AgentEvent[] = [];
+  for await (const event of feed) events.push(event);
+  return events;
+}
+
+describe('the events of a turn', () => {
+  it('are given whole to each reader, whenever it comes', async () => {
+    const feed = new TurnFeed(limits);
+    feed.push(retry(1));
+    const early = read(feed);
+    feed.push(retry(2));
+    feed.end();
+    const late = read(feed);
+    expect(await early).toEqual([retry(1), retry(2)]);
+    expect(await late).toEqual([retry(1), retry(2)]);
+  });
+
+  it('reach a waiting reader one by one', async () => {
+    const feed = new TurnFeed(limits);
+    const reader = feed[Symbol.asyncIterator]();
+    const first = reader.next();
+    feed.push(text('a'));
+    expect(await first).toEqual({ done: false, value: text('a') });
+    feed.push(text('b'));
+    expect(await reader.next()).toEqual({ done: false, value: text('b') });
+  });
+
+  it('grow in place where they are text of one message that nobody has read', async () => {
+    const feed = new TurnFeed(limits);
+    for (const event of [text('a'), text('b'), text('c', 'other'), text('d', 'other'), retry(1), text('e')])
+      feed.push(event);
+    feed.end();
+    expect(await read(feed)).toEqual([text('ab'), text('cd', 'other'), retry(1), text('e')]);
+  });
+
+  it('never change once they are read', async () => {
+    const feed = new TurnFeed(limits);
+    feed.push(text('a'));
+    const reader = feed[Symbol.asyncIterator]();
+    const { value } = await reader.next();
+    feed.push(text('b'));
+    expect(value).toEqual(text('a'));
+    expect(await reader.next()).toEqual({ done: false, value: text('b') });
+  });
+
+  it('keep text of subagents apart from the agent’s own', async () => {
+    const feed = new TurnFeed(limits);
+    const origin = { subagentSessionId: 'child' };
+    feed.push(text('a'));
+    feed.push({ ...text('b'), origin });
+    feed.end();
+    expect(await read(feed)).toEqual([text('a'), { ...text('b'), origin }]);
+  });
+
+  it('are bounded in number: a reader that missed some is told how many', async () => {
+    const feed = new TurnFeed({ ...limits, maxBufferedEvents: 3 });
+    for (let attempt = 1; attempt <= 5; attempt += 1) feed.push(retry(attempt));
+    feed.end();
+    expect(await read(feed)).toEqual([{ type: 'dropped', count: 2 }, retry(3), retry(4), retry(5)]);
+  });
+
+  it('are bounded in text, but the last event is never dropped', async () => {
+    const feed = new TurnFeed({ ...limits, maxTextBytes: 10 });
+    feed.push(text('x'.repeat(8), 'one'));
+    feed.push(text('y'.repeat(8), 'two'));
+    feed.push(text('z'.repeat(40), 'three'));
+    feed.end();
+    expect(await read(feed)).toEqual([{ type: 'dropped', count: 2 }, text('z'.repeat(40), 'three')]);
+  });
+
+  it('leave a fast reader whole while a slow one loses some', async () => {
+    const feed = new TurnFeed({ ...limits, maxBufferedEvents: 2 });
+    const slow = feed[Symbol.asyncIterator]();
+    const fast = feed[Symbol.asyncIterator]();
+    const seen: AgentEvent[] = [];
+    for (let attempt = 1; attempt <= 4; attempt += 1) {
+      feed.push(retry(attempt));
+      seen.push((await fast.next()).value as AgentEvent);
+    }
+    expect(seen).toEqual([1, 2, 3, 4].map(retry));
+    expect((await slow.next()).value).toEqual({ type: 'dropped', count: 2 });
+  });
+
+  it('end without throwing for a reader that breaks off, also while it waits', async () => {
+    const feed = new TurnFeed(limits);
+    feed.push(retry(1));
+    for await (const event of feed) {
+      expect(event).toEqual(retry(1));
+      break;
+    }
+    const reader = feed[Symbol.asyncIterator]();
+    await reader.next();
+    const waiting = reader.next();
+    await reader.return?.();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    feed.push(retry(2));
+    feed.end();
+    expect(await read(feed)).toHaveLength(2);
+  });
+});
