@@ -6,6 +6,9 @@ import type { Failure } from '../../actors/ports.ts';
 /** One event of more bytes than this ends the connection. */
 const MAX_EVENT_BYTES = 8 * 1024 * 1024;
 
+/** [sse] One byte order mark at the very beginning is no part of the stream. */
+const BYTE_ORDER_MARK = /^\uFEFF/;
+
 /** Told about one connection; `ended` or `failed` comes last, once, and never after `close`. */
 export interface EventStreamObserver {
   connected(): void;
@@ -30,6 +33,7 @@ export class EventStream {
   readonly #request: ClientRequest;
   readonly #parser: EventSourceParser;
   #over = false;
+  #isFirstChunk = true;
 
   constructor({ url, headers }: EventStreamTarget, observer: EventStreamObserver) {
     this.#observer = observer;
@@ -67,7 +71,8 @@ export class EventStream {
   #onChunk(chunk: string): void {
     if (this.#over) return;
     this.#observer.bytes();
-    this.#parser.feed(chunk);
+    this.#parser.feed(this.#isFirstChunk ? chunk.replace(BYTE_ORDER_MARK, '') : chunk);
+    this.#isFirstChunk = false;
   }
 
   /** Fields that are not of the protocol are skipped, as it demands; only a limit ends the connection. */
