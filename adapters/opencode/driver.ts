@@ -31,7 +31,7 @@ import {
   toSupervisorError,
 } from './requests.ts';
 import { ServerLife } from './server-life.ts';
-import { OpencodeSession } from './session.ts';
+import { OpencodeSession, type SessionDefaults } from './session.ts';
 import { agentOf, OpencodeTurn, type TurnPlace } from './turn.ts';
 
 /** What a host holds of a live opencode server. It stays readable when the process life is over; `ended` tells. */
@@ -44,6 +44,9 @@ export interface OpencodeLease {
   readonly ended: AbortSignal;
   release(): void;
 }
+
+/** [opencode] The agent of a prompt that names none, in a session that had none. */
+const BUILT_IN_AGENT = 'build';
 
 const CAPABILITIES: SessionCapabilities = {
   resume: true,
@@ -129,8 +132,9 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
       request.resume === undefined
         ? await this.#create(client, request, signal)
         : await this.#find(client, request.resume, request, signal);
+    const defaults = await this.#defaultsOf(client, request.directory, found, signal);
     const restored = request.resume !== undefined;
-    return new OpencodeSession(this.#placeOf(found.id, request.directory), { restored, title: found.title });
+    return new OpencodeSession(this.#placeOf(found.id, request.directory), { restored, title: found.title, defaults });
   }
 
   async listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]> {
@@ -194,6 +198,27 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     return ask('GET /session/{id}', signal, (options) => client.session.get({ sessionID, directory }, options)).catch(
       rethrow(what),
     );
+  }
+
+  /** The session's own model and agent, or else those of the configuration. */
+  async #defaultsOf(
+    client: OpencodeClient,
+    directory: string,
+    session: object,
+    signal: AbortSignal,
+  ): Promise<SessionDefaults> {
+    const config = record(
+      await ask('GET /config', signal, (options) => client.config.get({ directory }, options)).catch(
+        rethrow('The configuration could not be read'),
+      ),
+    );
+    const known = record(session);
+    const last = record(known['model']);
+    const [providerId, modelId] = [text(last['providerID']), text(last['id'])];
+    const model =
+      providerId !== undefined && modelId !== undefined ? `${providerId}/${modelId}` : text(config['model']);
+    const agent = text(known['agent']) ?? text(config['default_agent']) ?? BUILT_IN_AGENT;
+    return { agent, ...(model === undefined ? {} : { model }) };
   }
 
   /** A prompt to an agent that does not exist is accepted by the server and never answered. */

@@ -7,6 +7,18 @@ import { checkRequest, OpencodeTurn, type TurnPlace } from './turn.ts';
 /** Pause between two looks at a session that is to become quiet, in milliseconds. */
 const QUIET_POLL_MS = 250;
 
+/** What the session's prompts use where they name nothing else. */
+export interface SessionDefaults {
+  readonly model?: string;
+  readonly agent: string;
+}
+
+interface KnownSession {
+  readonly restored: boolean;
+  readonly title: string | undefined;
+  readonly defaults: SessionDefaults;
+}
+
 /** A session on an opencode server. The server keeps it over its own restarts. */
 export class OpencodeSession implements DriverSession {
   readonly agentSessionId: string;
@@ -14,13 +26,15 @@ export class OpencodeSession implements DriverSession {
   readonly restored: boolean;
   readonly title?: string;
   readonly #place: TurnPlace;
+  readonly #defaults: SessionDefaults;
 
-  constructor(place: TurnPlace, known: { readonly restored: boolean; readonly title: string | undefined }) {
+  constructor(place: TurnPlace, known: KnownSession) {
     this.agentSessionId = place.sessionId;
     this.directory = place.directory;
     this.restored = known.restored;
     if (known.title !== undefined) this.title = known.title;
     this.#place = place;
+    this.#defaults = known.defaults;
   }
 
   check(request: TurnRequest): void {
@@ -28,7 +42,7 @@ export class OpencodeSession implements DriverSession {
   }
 
   begin(request: TurnRequest, sink: TurnSink): DriverTurn {
-    return new OpencodeTurn(this.#place, request, sink);
+    return new OpencodeTurn(this.#place, this.#withDefaults(request), sink);
   }
 
   async quiet(signal: AbortSignal): Promise<void> {
@@ -62,6 +76,16 @@ export class OpencodeSession implements DriverSession {
     if (!options.delete) return;
     const { client, body } = this.#request();
     await ask('DELETE /session/{id}', signal, (request) => client.session.delete(body, request)).catch(rethrow);
+  }
+
+  /** [opencode] A prompt without a model or an agent gets those of the prompt before: what one turn asked for would stick. */
+  #withDefaults(request: TurnRequest): TurnRequest {
+    const { model, agent } = this.#defaults;
+    return {
+      ...(model === undefined ? {} : { model }),
+      ...(request.mode === undefined ? { agent } : {}),
+      ...request,
+    };
   }
 
   #request() {
