@@ -37,6 +37,11 @@ export default tseslint.config(
     },
   },
   {
+    files: ['**/*.mjs'],
+    ...tseslint.configs.disableTypeChecked,
+    languageOptions: { globals: { process: 'readonly', Buffer: 'readonly', URL: 'readonly', setTimeout: 'readonly' } },
+  },
+  {
     files: ['machines/**', 'actors/**', 'index.ts'],
     ignores: ['actors/defaults/system-clock.ts'],
     rules: {

@@ -80,7 +80,7 @@ export class ServerLife implements ProcessLife {
       if (this.#abandoned.signal.aborted) return void this.#end(abandoned(), '');
       const end = await this.#spawn();
       const failure = this.#baseUrl === undefined ? this.#startFailure(end) : exitFailure(end);
-      this.#end(failure, this.#baseUrl === undefined ? '' : (this.#process?.stderrTail(STDERR_TAIL) ?? ''));
+      this.#end(failure, this.#process?.stderrTail(STDERR_TAIL) ?? '');
     } catch (error) {
       this.#end(toFailure(error, 'ERR_SPAWN_FAILED'), '');
     }
