@@ -56,7 +56,7 @@ export function raiseGuardian(): void {
   const guarded = realm();
   guarded.exitHook ??= hookExit(guarded);
   if (process.platform === 'win32' || guarded.guardian) return;
-  guarded.guardian = startGuardian(guarded);
+  employGuardian(guarded);
 }
 
 /** A child leads this group from now on. */
@@ -122,7 +122,7 @@ function startGuardian(guarded: GuardedRealm): ChildProcess {
   const onLost = () => {
     if (guarded.guardian !== guardian) return;
     guarded.guardian = undefined;
-    if (guarded.groups.size > 0) replaceGuardian(guarded);
+    if (guarded.groups.size > 0) employGuardian(guarded);
   };
   guardian.once('exit', onLost);
   guardian.once('error', onLost);
@@ -132,7 +132,8 @@ function startGuardian(guarded: GuardedRealm): ChildProcess {
   return guardian;
 }
 
-function replaceGuardian(guarded: GuardedRealm): void {
+/** Starts a guardian and tells it everything that there is to guard. */
+function employGuardian(guarded: GuardedRealm): void {
   guarded.guardian = startGuardian(guarded);
   for (const pgid of guarded.groups) tell(`+${pgid}`);
   for (const path of guarded.directories) tell(`>${path}`);

@@ -65,7 +65,12 @@ describe('a server that does not start', () => {
       'ERR_SPAWN_FAILED',
       'install it, or give its absolute path',
     ],
-    ['a command that may not be executed', { command: fileURLToPath(import.meta.url) }, 'ERR_SPAWN_FAILED', 'check its permissions'],
+    [
+      'a command that may not be executed',
+      { command: fileURLToPath(import.meta.url) },
+      'ERR_SPAWN_FAILED',
+      'check its permissions',
+    ],
     [
       'a directory that does not exist',
       { cwd: '/nowhere/at/all' },

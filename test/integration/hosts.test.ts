@@ -1,0 +1,109 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { createInterface } from 'node:readline';
+import { Worker } from 'node:worker_threads';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bundleHost } from '../fixtures/bundled-host.ts';
+import { processesCalled, processesWith } from '../fixtures/leftovers.ts';
+import { OpencodeWorld } from '../fixtures/opencode-world.ts';
+import type { HostTask } from '../fixtures/programs/host.ts';
+import { until } from '../fixtures/until.ts';
+
+let world: OpencodeWorld;
+let bundle: Awaited<ReturnType<typeof bundleHost>>;
+
+beforeAll(async () => {
+  [world, bundle] = await Promise.all([OpencodeWorld.create(), bundleHost()]);
+});
+afterAll(async () => {
+  bundle.remove();
+  await world.remove();
+});
+
+const taskOf = (prompt: string): HostTask => ({ options: world.options(), directory: world.directory(), prompt });
+const hiding = { command: 'setsid nohup sleep 300 >/dev/null 2>&1 & echo hidden; sleep 300', description: 'hides' };
+const busy = `[[say Working. ]][[tool bash ${JSON.stringify(hiding)}]]`;
+const left = () => [...processesWith(world.root), ...processesCalled('agent-supervisor-guardian')];
+const secrets = () => readdirSync(tmpdir()).filter((name) => /^agent-supervisor-(?!test|process|bundle)/.test(name));
+
+/** Runs the bundled host as a process of its own, and gives its lines. */
+function runHost(prompt: string): { host: ChildProcess; lines: string[]; said: (part: string) => Promise<number> } {
+  const host = spawn(process.execPath, [bundle.path, JSON.stringify(taskOf(prompt))], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines: string[] = [];
+  createInterface({ input: host.stdout }).on('line', (line) => lines.push(line));
+  return {
+    host,
+    lines,
+    said: (part) => until(`the host says ${part}`, () => lines.some((line) => line.includes(part)), 30_000),
+  };
+}
+
+describe('the library in one CommonJS file', () => {
+  it('runs a session, needs no file beside it, and lets its host end by itself', async () => {
+    const { host, lines } = runHost('[[say Hello from the bundle]]');
+    const [code] = (await once(host, 'exit')) as [number];
+    expect([code, lines.slice(-2)]).toEqual([
+      0,
+      ['result {"outcome":"completed","text":"Hello from the bundle"}', 'stopped'],
+    ]);
+    expect(left()).toEqual([]);
+  });
+});
+
+describe('a host that dies in the middle of a turn', () => {
+  it.each<[string, (host: ChildProcess) => void]>([
+    ['by SIGKILL', (host) => host.kill('SIGKILL')],
+    ['by SIGTERM', (host) => host.kill('SIGTERM')],
+    ['by SIGINT', (host) => host.kill('SIGINT')],
+  ])(
+    '%s leaves no process behind within two seconds, not even what hid from its group, and no secret',
+    async (_, kill) => {
+      const { host, said } = runHost(busy);
+      await said('hidden');
+      expect(left().length).toBeGreaterThan(2);
+      expect(secrets().length).toBeGreaterThan(0);
+      kill(host);
+      await once(host, 'exit');
+      await until('everything is gone', () => left().length === 0 && secrets().length === 0, 2_000);
+    },
+  );
+
+  it('leaves nothing either when its guardian was killed before it: the guardian is replaced', async () => {
+    const { host, said } = runHost(busy);
+    await said('hidden');
+    const [guardian = 0] = processesCalled('agent-supervisor-guardian');
+    process.kill(guardian, 'SIGKILL');
+    await until(
+      'there is another guardian',
+      () => processesCalled('agent-supervisor-guardian').some((pid) => pid !== guardian),
+      5_000,
+    );
+    host.kill('SIGKILL');
+    await once(host, 'exit');
+    await until('everything is gone', () => left().length === 0, 2_000);
+  });
+});
+
+describe('a worker thread', () => {
+  it('runs a session', async () => {
+    const worker = new Worker(bundle.path, { workerData: taskOf('[[say Hello from a worker]]') });
+    const lines: string[] = [];
+    worker.on('message', (line: string) => lines.push(line));
+    await once(worker, 'exit');
+    expect(lines.slice(-2)).toEqual(['result {"outcome":"completed","text":"Hello from a worker"}', 'stopped']);
+    expect(left()).toEqual([]);
+  });
+
+  it('that is terminated in the middle of a turn leaves nothing', async () => {
+    const worker = new Worker(bundle.path, { workerData: taskOf(busy) });
+    const lines: string[] = [];
+    worker.on('message', (line: string) => lines.push(line));
+    await until('a tool runs', () => lines.some((line) => line.includes('hidden')), 30_000);
+    await worker.terminate();
+    await until('everything is gone', () => left().length === 0 && secrets().length === 0, 2_000);
+  });
+});
