@@ -6,6 +6,10 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    coverage: { provider: 'v8', include: ['machines/**', 'actors/**', 'adapters/**', 'index.ts'], reporter: ['text-summary'] },
+    coverage: {
+      provider: 'v8',
+      include: ['machines/**', 'actors/**', 'adapters/**', 'index.ts'],
+      reporter: ['text-summary'],
+    },
   },
 });

@@ -1,5 +1,4 @@
-import type { ServerSettings } from '../machines/server-setup.ts';
-import type { StreamSettings } from '../machines/stream-setup.ts';
+import type { ServerSettings, StreamSettings } from '../machines/settings.ts';
 import type { Failure } from '../machines/policies/failure-class.ts';
 import type { TurnFact } from '../machines/policies/settlement.ts';
 import type {

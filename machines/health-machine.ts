@@ -1,13 +1,6 @@
 import { sendParent, setup } from 'xstate';
 import { notProvided } from './not-provided.ts';
-
-/** How often and how patiently a backend is checked. */
-export interface HealthSchedule {
-  /** Pause between the end of a check and the next one, in milliseconds. */
-  readonly intervalMs: number;
-  /** A check that takes longer has failed, in milliseconds. */
-  readonly timeoutMs: number;
-}
+import type { HealthSchedule } from './settings.ts';
 
 /** The outcome of one check, told to the owner. `at` is a monotonic time in milliseconds. */
 export type HealthReport =

@@ -1,32 +1,12 @@
 import { assign, enqueueActions, sendTo, setup, spawnChild, stopChild } from 'xstate';
 import { backoffMachine } from './backoff-machine.ts';
 import { groupMachine, type GroupMessage, type GroupReport } from './group-machine.ts';
-import { healthMachine, type HealthReport, type HealthSchedule } from './health-machine.ts';
+import { healthMachine, type HealthReport } from './health-machine.ts';
 import { notProvided } from './not-provided.ts';
 import { classifyFailure, type Failure } from './policies/failure-class.ts';
 import { healthVerdict } from './policies/health-verdict.ts';
-import { admitRestart, type RestartPolicy } from './policies/restart-policy.ts';
-
-/** How the health of a server is judged. */
-export interface HealthSettings extends HealthSchedule {
-  /** Failed checks in a row that end the life of an idle server. */
-  readonly failureThreshold: number;
-  /** How long a server with a running turn may fail its checks, in milliseconds. */
-  readonly busyGraceMs: number;
-}
-
-/** Limits of one server, in milliseconds unless named otherwise. */
-export interface ServerSettings {
-  /** What is started, for messages: `opencode serve`. */
-  readonly label: string;
-  readonly readyTimeoutMs: number;
-  /** After this a stop no longer waits for the process: its release kills what is left. */
-  readonly stopLimitMs: number;
-  /** Launches that a start may use before the backoff begins. */
-  readonly startAttempts: number;
-  readonly health: HealthSettings;
-  readonly restart: RestartPolicy;
-}
+import { admitRestart } from './policies/restart-policy.ts';
+import type { ServerSettings } from './settings.ts';
 
 export interface ServerInput extends ServerSettings {
   readonly backendId: string;

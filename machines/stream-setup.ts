@@ -1,21 +1,9 @@
 import { assign, setup, spawnChild, stopChild } from 'xstate';
 import { backoffMachine } from './backoff-machine.ts';
 import { notProvided } from './not-provided.ts';
-import { type RetryPolicy, retryDecision } from './policies/backoff.ts';
+import { retryDecision } from './policies/backoff.ts';
 import type { Failure } from './policies/failure-class.ts';
-
-/** Limits of one event stream, in milliseconds, and how it is reconnected. */
-export interface StreamSettings {
-  /** Time for the response and, again, for the first event. */
-  readonly firstEventMs: number;
-  /** Time for asking the server what was missed. */
-  readonly reconcileTimeoutMs: number;
-  /** How long a stalled stream may still come back. */
-  readonly stallGraceMs: number;
-  /** How often the server is asked about running turns while the stream is open. */
-  readonly auditIntervalMs: number;
-  readonly retry: RetryPolicy;
-}
+import type { StreamSettings } from './settings.ts';
 
 export interface StreamInput extends StreamSettings {
   readonly backendId: string;

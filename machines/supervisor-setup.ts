@@ -2,7 +2,7 @@ import { assign, enqueueActions, setup } from 'xstate';
 import { groupMachine, type GroupMessage, type GroupReport } from './group-machine.ts';
 import { admitRestart } from './policies/restart-policy.ts';
 import { serverMachine } from './server-machine.ts';
-import type { ServerSettings } from './server-setup.ts';
+import type { ServerSettings } from './settings.ts';
 
 export interface SupervisorInput {
   /** The backends in the order they were named, with the settings of their charts. */

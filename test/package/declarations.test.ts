@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const dist = (entry: string) => join(root, 'dist', entry);
+
+/** The packages that the declarations of an entry lead to. */
+function packagesOf(entry: string): string[] {
+  const seen = new Set<string>();
+  const packages = new Set<string>();
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const source = readFileSync(file, 'utf8');
+    for (const [, specifier = ''] of source.matchAll(/(?:from|import\()\s*['"]([^'"]+)['"]/g)) {
+      if (specifier.startsWith('.')) visit(join(dirname(file), specifier.replace(/\.(js|ts)$/, '.d.ts')));
+      else packages.add(specifier);
+    }
+  };
+  visit(entry);
+  return [...packages].sort();
+}
+
+/** The packages and adapters that an entry loads. */
+async function loadedBy(entry: string): Promise<string[]> {
+  const { metafile } = await build({
+    entryPoints: [join(root, entry)],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    write: false,
+    metafile: true,
+  });
+  const names = Object.keys(metafile.inputs).map(
+    (path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? /^adapters\/[^/]+/.exec(path)?.[0],
+  );
+  return [...new Set(names.filter((name) => name !== undefined))].sort();
+}
+
+describe('the built declarations', () => {
+  it('of the main entry name no type of a library, so a host needs none of them to read its types', () => {
+    expect(packagesOf(dist('index.d.ts'))).toEqual([]);
+  });
+
+  it('of the opencode entry name the SDK, whose client the lease holds, and nothing else', () => {
+    expect(packagesOf(dist('adapters/opencode/index.d.ts'))).toEqual(['@opencode-ai/sdk/v2/client']);
+  });
+});
+
+describe('what an entry loads', () => {
+  it('is no adapter and no SDK for the main entry', async () => {
+    expect(await loadedBy('index.ts')).toEqual(['xstate']);
+  });
+
+  it('is the opencode adapter, and none of the charts, for the opencode entry', async () => {
+    const loaded = await loadedBy('adapters/opencode/index.ts');
+    expect(loaded).toEqual(
+      expect.arrayContaining([
+        'adapters/opencode',
+        'adapters/process',
+        '@opencode-ai/sdk',
+        'execa',
+        'eventsource-parser',
+      ]),
+    );
+    expect(loaded).not.toContain('xstate');
+  });
+});
