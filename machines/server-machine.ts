@@ -1,3 +1,4 @@
+import { serverBoot } from './server-boot.ts';
 import { restartDelay } from './policies/restart-policy.ts';
 import { type ServerContext, type ServerEvent, setupServer } from './server-setup.ts';
 
@@ -7,7 +8,6 @@ const life = ({ event }: { event: EventOf<'process.ended'> }) => ({
   failure: event.failure,
   stderrTail: event.stderrTail,
 });
-const failureOf = ({ event }: { event: EventOf<'verify.failed'> }) => ({ failure: event.failure });
 const demand = ({ event }: { event: EventOf<'server.demandChanged'> }) => ({
   turns: event.turns,
   waiters: event.waiters,
@@ -30,50 +30,16 @@ const whenEnded = {
   },
 } as const;
 
-/** The way to a proven server: the same when starting and when restarting. */
-const preparing = setupServer.createStateConfig({
-  description: 'Command, directory, port and password are settled.',
-  on: {
-    'process.prepared': {
-      target: 'launching',
-      actions: { type: 'notePort', params: ({ event }) => ({ port: event.port }) },
-    },
-  },
-});
-const launching = setupServer.createStateConfig({
-  description: 'The process is being spawned.',
-  on: {
-    'process.spawned': {
-      target: 'awaitingReady',
-      actions: { type: 'notePid', params: ({ event }) => ({ pid: event.pid }) },
-    },
-  },
-});
-const awaitingReady = setupServer.createStateConfig({
-  description: 'Waits for the line that names the address.',
-  on: {
-    'process.listening': {
-      target: 'verifyingVersion',
-      actions: { type: 'notePort', params: ({ event }) => ({ port: event.port }) },
-    },
-  },
-});
-const verifyingVersion = setupServer.createStateConfig({
-  description: 'Proves that the server is ours, answers for its own directory, and has an accepted version.',
-  invoke: {
-    src: 'verify',
-    id: 'verify',
-    input: ({ context }) => ({ backendId: context.backendId, generation: context.generation }),
-  },
-  on: {
-    'verify.passed': {
-      target: '#server.healthy',
-      actions: { type: 'noteHealthy', params: ({ event }) => ({ at: event.at, version: event.version }) },
-    },
-    'verify.failed': { target: '#server.recovering', actions: { type: 'noteFailure', params: failureOf } },
-  },
-});
-const boot = { preparing, launching, awaitingReady, verifyingVersion } as const;
+/** What ends a life that works, in whichever of the two states. */
+const whenUp = {
+  'process.ended': [
+    { ...whenEnded['process.ended'], guard: 'isWanted' },
+    { ...whenEnded['process.ended'], target: '#server.idle' },
+  ],
+  'server.checkNow': { actions: 'checkNow' },
+  'server.restart': { target: '#server.recovering', actions: 'forgetFailure' },
+  'server.stop': { target: '#server.stopping' },
+} as const;
 
 /** One server and its process lives. */
 export const serverMachine = setupServer.createMachine({
@@ -131,7 +97,7 @@ export const serverMachine = setupServer.createMachine({
       description: 'Works towards a proven server, within the ready timeout.',
       entry: ['forgetFailure', 'countLife', 'launch', { type: 'reportState', params: { state: 'starting' } }],
       initial: 'preparing',
-      states: boot,
+      states: serverBoot,
       on: { ...whenEnded, 'server.stop': { target: 'stopping' } },
       after: { readyTimeout: { target: 'recovering', actions: 'noteReadyTimeout' } },
     },
@@ -149,13 +115,7 @@ export const serverMachine = setupServer.createMachine({
           { target: 'unhealthy.graced', guard: 'isBusy', actions: 'failCheck' },
           { target: 'unhealthy', actions: 'failCheck' },
         ],
-        'process.ended': [
-          { ...whenEnded['process.ended'], guard: 'isWanted' },
-          { ...whenEnded['process.ended'], target: 'idle' },
-        ],
-        'server.checkNow': { actions: 'checkNow' },
-        'server.restart': { target: 'recovering', actions: 'forgetFailure' },
-        'server.stop': { target: 'stopping' },
+        ...whenUp,
       },
       after: { resetAfter: { actions: 'resetBackoff' } },
     },
@@ -204,13 +164,7 @@ export const serverMachine = setupServer.createMachine({
           { target: 'recovering', guard: 'isFailedForGood', actions: ['failCheck', 'noteUnhealthy'] },
           { actions: 'failCheck' },
         ],
-        'process.ended': [
-          { ...whenEnded['process.ended'], guard: 'isWanted' },
-          { ...whenEnded['process.ended'], target: 'idle' },
-        ],
-        'server.checkNow': { actions: 'checkNow' },
-        'server.restart': { target: 'recovering', actions: 'forgetFailure' },
-        'server.stop': { target: 'stopping' },
+        ...whenUp,
       },
     },
     recovering: {
@@ -255,7 +209,7 @@ export const serverMachine = setupServer.createMachine({
           description: 'The next life, on the same way as the first.',
           entry: ['forgetFailure', 'countLife', 'launch'],
           initial: 'preparing',
-          states: boot,
+          states: serverBoot,
           on: { ...whenEnded, 'server.stop': { target: '#server.stopping' } },
           after: { readyTimeout: { target: 'stopping', actions: 'noteReadyTimeout' } },
         },

@@ -77,7 +77,8 @@ function entryRows(node: Node): string[] {
     ['exit', node.exit.filter(isOwn)],
   ] as const;
   const invokes = node.invoke.map(
-    (invoked) => `| ${code(path(node))} | *while here* | | | runs ${code(String(invoked.src))} |`,
+    (invoked) =>
+      `| ${code(path(node))} | *while here* | | | runs ${code(typeof invoked.src === 'string' ? invoked.src : 'inline')} |`,
   );
   return [
     ...rows
@@ -101,7 +102,7 @@ function edgesOf(node: Node): Edge[] {
     source: node,
     event: eventName(transition.eventType),
     guard: guardName(transition.guard),
-    targets: (transition.target ?? []) as unknown as readonly Node[],
+    targets: transition.target ?? [],
     actions: (transition.actions as readonly unknown[]).map(actionName),
   }));
 }
@@ -137,7 +138,7 @@ const path = (node: Node): string => node.path.join('.') || node.key;
 const mermaidId = (node: Node): string => node.path.join('_') || node.key;
 
 function initialOf(node: Node): Node {
-  const [target] = (node.initial.target ?? []) as unknown as readonly Node[];
+  const [target] = node.initial.target as unknown as readonly Node[];
   if (!target) throw new Error(`${node.id} has no initial state`);
   return target;
 }

@@ -326,7 +326,7 @@ describe('sessions on a real opencode server', () => {
       code: 'ERR_CONFIG_INVALID',
       message: expect.stringContaining(join(broken, 'opencode.json')) as string,
     });
-    expect(String((refused as Error).message)).not.toContain('canary');
+    expect((refused as Error).message).not.toContain('canary');
     expect(await session.prompt('[[say fine]]').result).toMatchObject({ outcome: 'completed' });
     expect(supervisor.backend('code').status()).toMatchObject({ state: 'healthy', restarts: 0 });
   });

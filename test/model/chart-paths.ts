@@ -116,7 +116,7 @@ function replay({ machine, check }: ChartUnderTest, input: unknown, steps: reado
   const inspect = (inspected: { type: string; _transitions?: readonly unknown[]; snapshot?: unknown }) => {
     if (inspected.type !== '@xstate.microstep') return;
     for (const transition of inspected._transitions ?? []) seen.seenTransitions.add(transition);
-    for (const node of (inspected.snapshot as AnyMachineSnapshot)._nodes ?? []) seen.seenStates.add(node.id);
+    for (const node of (inspected.snapshot as AnyMachineSnapshot)._nodes) seen.seenStates.add(node.id);
   };
   const actor = createActor(machine, { clock, input, inspect } as never);
   const errors: unknown[] = [];
@@ -163,7 +163,7 @@ function stateNodes(machine: AnyStateMachine): StateNode[] {
     all.push(node);
     for (const child of Object.values(node.states)) visit(child);
   };
-  visit(machine.root as unknown as StateNode);
+  visit(machine.root);
   return all;
 }
 

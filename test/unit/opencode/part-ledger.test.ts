@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PartLedger, type TextKind } from '../../../adapters/opencode/part-ledger.ts';
+import { PartLedger } from '../../../adapters/opencode/part-ledger.ts';
 
 /** What a host would have, from everything that the ledger told it. */
 class Host {
   text = '';
   readonly ledger = new PartLedger();
 
-  part(id: string, text: string, { done = false, live = true, kind = 'text' as TextKind } = {}): void {
-    this.#take(this.ledger.snapshot({ id, kind, text, done, live }));
+  part(id: string, text: string, { done = false, live = true } = {}): void {
+    this.#take(this.ledger.snapshot({ id, kind: 'text', text, done, live }));
   }
 
   delta(id: string, delta: string): void {

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -129,7 +130,7 @@ describe('a stop', () => {
     );
     await printed('up');
     const politely = () =>
-      Promise.resolve(writeFileSync(join(cwd, 'bye'), ''))
+      writeFile(join(cwd, 'bye'), '')
         .then(() => process.gone)
         .then(() => undefined);
     expect(await process.stop({ politely, graceMs: 5_000 })).toMatchObject({ code: 3, signal: null });

@@ -1,0 +1,50 @@
+import { setupServer } from './server-setup.ts';
+
+/** The way to a proven server: the same when starting and when restarting. */
+const preparing = setupServer.createStateConfig({
+  description: 'Command, directory, port and password are settled.',
+  on: {
+    'process.prepared': {
+      target: 'launching',
+      actions: { type: 'notePort', params: ({ event }) => ({ port: event.port }) },
+    },
+  },
+});
+const launching = setupServer.createStateConfig({
+  description: 'The process is being spawned.',
+  on: {
+    'process.spawned': {
+      target: 'awaitingReady',
+      actions: { type: 'notePid', params: ({ event }) => ({ pid: event.pid }) },
+    },
+  },
+});
+const awaitingReady = setupServer.createStateConfig({
+  description: 'Waits for the line that names the address.',
+  on: {
+    'process.listening': {
+      target: 'verifyingVersion',
+      actions: { type: 'notePort', params: ({ event }) => ({ port: event.port }) },
+    },
+  },
+});
+const verifyingVersion = setupServer.createStateConfig({
+  description: 'Proves that the server is ours, answers for its own directory, and has an accepted version.',
+  invoke: {
+    src: 'verify',
+    id: 'verify',
+    input: ({ context }) => ({ backendId: context.backendId, generation: context.generation }),
+  },
+  on: {
+    'verify.passed': {
+      target: '#server.healthy',
+      actions: { type: 'noteHealthy', params: ({ event }) => ({ at: event.at, version: event.version }) },
+    },
+    'verify.failed': {
+      target: '#server.recovering',
+      actions: { type: 'noteFailure', params: ({ event }) => ({ failure: event.failure }) },
+    },
+  },
+});
+/** The substates of `starting` and of `recovering.restarting`. */
+export const serverBoot = { preparing, launching, awaitingReady, verifyingVersion } as const;
