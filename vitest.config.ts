@@ -8,7 +8,7 @@ export default defineConfig({
     pool: 'forks',
     coverage: {
       provider: 'v8',
-      include: ['machines/**', 'actors/**', 'adapters/**', 'index.ts'],
+      include: ['machines/**/*.ts', 'actors/**/*.ts', 'adapters/**/*.ts', 'index.ts'],
       reporter: ['text-summary'],
     },
   },

@@ -121,8 +121,11 @@ export class ManagedProcess {
     return end;
   }
 
+  /** What is left of its group, and whatever it started that left the group. */
   async #sweep(): Promise<readonly number[]> {
-    return this.pid === undefined ? [] : sweep(this.#options.mark, SWEEP_MS);
+    if (this.pid === undefined) return [];
+    signalGroup(this.pid, 'SIGKILL');
+    return sweep(this.#options.mark, SWEEP_MS);
   }
 }
 

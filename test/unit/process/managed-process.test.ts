@@ -97,7 +97,7 @@ describe('a managed process', () => {
   it('settles on its exit, not on its pipes: a grandchild that holds them does not matter', async () => {
     const { process: child, lines } = start('/bin/sh', [
       '-c',
-      'env -u AGENT_SUPERVISOR_RUN sleep 30 & echo $! ; exit 0',
+      'env -u AGENT_SUPERVISOR_RUN setsid sleep 30 & echo $!; sleep 0.1; exit 0',
     ]);
     await child.gone;
     const grandchild = Number(lines[0]);
