@@ -46,7 +46,7 @@ export default tseslint.config(
   },
   {
     files: ['machines/**', 'actors/**', 'index.ts'],
-    ignores: ['actors/defaults/system-clock.ts'],
+    ignores: ['actors/defaults/**'],
     rules: {
       'no-restricted-globals': ['error', ...impure],
       'no-restricted-properties': ['error', ...impureProperties],

@@ -32,7 +32,7 @@ export class BackendHandleImplementation implements BackendHandle {
   }
 
   async restart(reason = 'the host asked'): Promise<BackendStatus> {
-    if (this.#runtime.state !== 'running') return this.status();
+    if (this.#runtime.state !== 'running' || this.#backend.abandoned) return this.status();
     const settled = this.#nextRest();
     this.#backend.send({ type: 'server.restart', reason });
     await settled;
@@ -40,10 +40,9 @@ export class BackendHandleImplementation implements BackendHandle {
   }
 
   async stop(): Promise<BackendStatus> {
-    if (this.#backend.state === 'idle' || this.#backend.abandoned) return this.status();
-    const idle = this.#until((change) => change.to === 'idle');
     this.#backend.send({ type: 'server.stop' });
-    await idle;
+    await commandsDone();
+    if (this.#backend.state !== 'idle' && !this.#backend.abandoned) await this.#until((change) => change.to === 'idle');
     return this.status();
   }
 
@@ -75,8 +74,9 @@ export class BackendHandleImplementation implements BackendHandle {
   }
 
   #healthy(signal?: AbortSignal): Promise<void> {
-    const { clock, options } = this.#runtime;
-    return awaitHealthy(this.#backend, { clock, timeoutMs: options.openTimeoutMs, signal });
+    const { clock, options, keepAlive } = this.#runtime;
+    const work = awaitHealthy(this.#backend, { clock, timeoutMs: options.openTimeoutMs, signal });
+    return work.finally(keepAlive.hold());
   }
 
   #expectRunning(): void {
@@ -117,12 +117,19 @@ export class BackendHandleImplementation implements BackendHandle {
   }
 
   #until(matches: (change: StateChange) => boolean): Promise<void> {
+    const letGo = this.#runtime.keepAlive.hold();
     return new Promise((resolve) => {
       const stop = this.#backend.onChange((change) => {
         if (!matches(change)) return;
         stop();
+        letGo();
         resolve();
       });
     });
   }
+}
+
+/** Commands reach the charts in order, each in a microtask of its own: after one more, those before it are done. */
+function commandsDone(): Promise<void> {
+  return new Promise((resolve) => queueMicrotask(resolve));
 }

@@ -40,11 +40,7 @@ export class SessionBook {
     this.#expectRunning();
     if (options.signal?.aborted) throw abortError(options.signal);
     const key = keyOf(options.backend, options.chatId ?? this.#freshChatId());
-    const known = this.#open.get(key);
-    const opening = known
-      ? this.#reopen(await known.catch(() => undefined), backend, options, key)
-      : this.#begin(backend, options, key);
-    const { handle, record } = await opening;
+    const { handle, record } = await this.#inTurn(key, (known) => this.#openOrMove(known, backend, options, key));
     record.references += 1;
     return handle;
   }
@@ -58,8 +54,10 @@ export class SessionBook {
     return `chat-${crypto.randomUUID()}`;
   }
 
-  #begin(backend: BackendRuntime, options: OpenSessionOptions, key: string): Promise<OpenSession> {
-    const opening = this.#create(backend, options, key);
+  /** Calls for one chat follow each other: none of them opens what another is opening. */
+  #inTurn(key: string, open: (known: OpenSession | undefined) => Promise<OpenSession>): Promise<OpenSession> {
+    const before = this.#open.get(key) ?? Promise.resolve(undefined);
+    const opening = before.catch(() => undefined).then(open);
     this.#open.set(key, opening);
     opening.catch(() => {
       if (this.#open.get(key) === opening) this.#open.delete(key);
@@ -83,14 +81,14 @@ export class SessionBook {
     return open;
   }
 
-  /** The chat is open here already; in another directory it moves there, once it is quiet. */
-  async #reopen(
+  /** The chat may be open here already; in another directory it moves there, once it is quiet. */
+  async #openOrMove(
     known: OpenSession | undefined,
     backend: BackendRuntime,
     options: OpenSessionOptions,
     key: string,
   ): Promise<OpenSession> {
-    if (!known) return this.#begin(backend, options, key);
+    if (!known || known.record.closed) return this.#create(backend, options, key);
     const { record } = known;
     if (record.driver.directory === options.directory) return known;
     await Promise.all(record.turns().map((turn) => turn.result));
@@ -167,7 +165,6 @@ export class SessionBook {
 
   #forget(backend: BackendRuntime, record: SessionRecord): void {
     this.#records.delete(record);
-    this.#open.delete(keyOf(backend.id, record.settings.chatId));
     backend.sessions.delete(record);
     backend.detach(record);
     this.#tell(record, 'closed');

@@ -29,6 +29,7 @@ export class SessionLine {
       turn.settle({ outcome: 'failed', failure: refusal });
       return turn;
     }
+    void turn.result.then(this.#runtime.keepAlive.hold());
     this.#session.queue.push(turn);
     const withdrawDecisions = (options: { readonly tell: boolean }) => this.#withdraw(turn, options);
     this.#runtime.openTurn({ turn, session: this.#session, backend: this.#backend, withdrawDecisions });

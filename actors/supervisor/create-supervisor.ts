@@ -45,7 +45,7 @@ class SupervisorImplementation implements Supervisor {
   }
 
   openSession(options: OpenSessionOptions): Promise<Session> {
-    return this.#sessions.open(options);
+    return this.#whileAwaited(this.#sessions.open(options));
   }
 
   backend(id: string): BackendHandle {
@@ -85,5 +85,9 @@ class SupervisorImplementation implements Supervisor {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
+  }
+
+  #whileAwaited<T>(work: Promise<T>): Promise<T> {
+    return work.finally(this.#runtime.keepAlive.hold());
   }
 }

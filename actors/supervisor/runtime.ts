@@ -9,6 +9,7 @@ import { BackendRuntime, type StateChange } from '../backend/backend-runtime.ts'
 import { reasonOf } from '../backend/transition-reason.ts';
 import type { LifecycleState, SupervisorStatus } from '../contract/status.ts';
 import type { SupervisorEvents } from '../contract/supervisor.ts';
+import { KeepAlive } from '../defaults/keep-alive.ts';
 import { DecisionDesk } from '../decisions/decision-desk.ts';
 import { messageOf, SupervisorError, toFailure } from '../errors.ts';
 import type { Registry, StreamChange, TurnEntry } from '../registry.ts';
@@ -29,6 +30,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
   readonly logger;
   readonly random;
   readonly emitter: Emitter;
+  readonly keepAlive = new KeepAlive();
   readonly decisions: DecisionDesk;
   readonly backends = new Map<string, BackendRuntime>();
   state: SupervisorStatus['state'] = 'running';
@@ -89,6 +91,11 @@ export class SupervisorRuntime implements Registry, RootObserver {
 
   /** Resolves when every child is gone. Asking again escalates. */
   async stop(graceMs: number): Promise<void> {
+    const letGo = this.keepAlive.hold();
+    await this.#drain(graceMs).finally(letGo);
+  }
+
+  async #drain(graceMs: number): Promise<void> {
     if (this.state !== 'stopped') {
       const stopped = new Promise<void>((resolve) => this.#onStopped.push(resolve));
       this.#send({ type: 'supervisor.stop', graceMs });

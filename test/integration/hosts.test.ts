@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { OpencodeOptions } from '../../adapters/opencode/index.ts';
 import { bundleHost } from '../fixtures/bundled-host.ts';
 import { processesCalled, processesWith } from '../fixtures/leftovers.ts';
 import { OpencodeWorld } from '../fixtures/opencode-world.ts';
@@ -22,15 +23,22 @@ afterAll(async () => {
   await world.remove();
 });
 
-const taskOf = (prompt: string): HostTask => ({ options: world.options(), directory: world.directory(), prompt });
+const taskOf = (prompt: string, overrides: OpencodeOptions = {}): HostTask => ({
+  options: world.options(overrides),
+  directory: world.directory(),
+  prompt,
+});
 const hiding = { command: 'setsid nohup sleep 300 >/dev/null 2>&1 & echo hidden; sleep 300', description: 'hides' };
 const busy = `[[say Working. ]][[tool bash ${JSON.stringify(hiding)}]]`;
 const left = () => [...processesWith(world.root), ...processesCalled('agent-supervisor-guardian')];
 const secrets = () => readdirSync(tmpdir()).filter((name) => /^agent-supervisor-(?!test|process|bundle)/.test(name));
 
 /** Runs the bundled host as a process of its own, and gives its lines. */
-function runHost(prompt: string): { host: ChildProcess; lines: string[]; said: (part: string) => Promise<number> } {
-  const host = spawn(process.execPath, [bundle.path, JSON.stringify(taskOf(prompt))], {
+function runHost(
+  prompt: string,
+  overrides?: OpencodeOptions,
+): { host: ChildProcess; lines: string[]; said: (part: string) => Promise<number> } {
+  const host = spawn(process.execPath, [bundle.path, JSON.stringify(taskOf(prompt, overrides))], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines: string[] = [];
@@ -51,6 +59,15 @@ describe('the library in one CommonJS file', () => {
       ['result {"outcome":"completed","text":"Hello from the bundle"}', 'stopped'],
     ]);
     expect(left()).toEqual([]);
+  });
+});
+
+describe('a host that waits', () => {
+  it('is kept alive by what it waits for, also while nothing but a backoff goes on', async () => {
+    const restart = { maxRestarts: 2, backoff: { baseMs: 100, jitter: 'none' } } as const;
+    const { host, lines } = runHost('never sent', { command: '/bin/false', startAttempts: 1, restart });
+    await once(host, 'exit');
+    expect(lines).toEqual(['error ERR_RESTART_LIMIT']);
   });
 });
 

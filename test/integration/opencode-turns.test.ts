@@ -145,6 +145,18 @@ describe('a turn on a real opencode server', () => {
   });
 });
 
+describe('a directory that another client gives up on a real opencode server', () => {
+  it('leaves the turn in it indeterminate, and the next prompt works', async () => {
+    const session = await open();
+    const turn = session.prompt('[[words 500 every 20]]');
+    for await (const event of turn) if (event.type === 'text') break;
+    const { client } = await supervisor.backend('code').acquire();
+    await client.instance.dispose({ directory: session.directory });
+    expect(await turn.result).toMatchObject({ outcome: 'indeterminate', error: { code: 'ERR_BACKEND_EXITED' } });
+    expect(await session.prompt('[[say fine]]').result).toMatchObject({ outcome: 'completed', text: 'fine' });
+  });
+});
+
 describe('decisions on a real opencode server', () => {
   it('let the agent do what was allowed', async () => {
     const directory = world.directory();

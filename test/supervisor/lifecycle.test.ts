@@ -288,6 +288,15 @@ describe('stopping and restarting', () => {
     expect(backend.life.isOver).toBe(true);
   });
 
+  it('is never dropped: also one that follows a start in the same breath ends it', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    const starting = supervisor.backend('code').start();
+    expect(await supervisor.backend('code').stop()).toMatchObject({ state: 'idle' });
+    expect(await starting).toMatchObject({ state: 'idle' });
+    await clock.advance(60_000);
+    expect(backend.lives.every((life) => life.isOver)).toBe(true);
+  });
+
   it('escalates when it is asked for again', async () => {
     const { backend, supervisor } = fakeWorld();
     await supervisor.backend('code').start();
@@ -366,6 +375,27 @@ describe('stopping and restarting', () => {
     await Promise.all([supervisor.stop(), supervisor.stop(), supervisor.stop()]);
     await supervisor.stop();
     expect(supervisor.status().state).toBe('stopped');
+  });
+
+  it('leaves no timer behind, whatever was going on', async () => {
+    const { backend, supervisor, clock } = fakeWorld({ supervisor: { onPermission: () => undefined } });
+    const sessions = await Promise.all([1, 2, 3].map(() => supervisor.openSession({ backend: 'code', directory })));
+    const turns = sessions.map((session) => session.prompt('work'));
+    await clock.advance(0);
+    backend.turn.fact({ kind: 'working' });
+    const permission = { type: 'permission', id: 'p', title: '', permission: '', patterns: [], options: [] } as const;
+    backend.turn.sink.ask(permission);
+    void turns[0]?.cancel();
+    await clock.advance(0);
+    const stopping = supervisor.stop({ graceMs: 1_000 });
+    await clock.advance(60_000);
+    await stopping;
+    expect(clock.pending).toEqual([]);
+    expect(await Promise.all(turns.map(async (turn) => (await turn.result).outcome))).toEqual([
+      'cancelled',
+      'cancelled',
+      'cancelled',
+    ]);
   });
 
   it('refuses new work once it stops', async () => {

@@ -16,6 +16,30 @@ describe('a session', () => {
     expect(supervisor.status().sessions).toHaveLength(1);
   });
 
+  it('is opened once by callers that come while the first attempt fails', async () => {
+    const { supervisor, backend } = fakeWorld();
+    let attempts = 0;
+    backend.onOpenSession = () => {
+      attempts += 1;
+      return attempts === 1 ? Promise.reject(new SupervisorError('ERR_PROTOCOL', 'not yet')) : Promise.resolve();
+    };
+    const [first, second, third] = await Promise.allSettled(
+      [open, open, open].map((options) => supervisor.openSession(options)),
+    );
+    expect([first?.status, second?.status, third?.status]).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+    expect([backend.sessions.length, supervisor.status().sessions.length]).toEqual([1, 1]);
+  });
+
+  it('moves through the directories that are asked for, one after the other', async () => {
+    const { supervisor, backend } = fakeWorld();
+    const session = await supervisor.openSession(open);
+    await Promise.all(['/a', '/b'].map((directory) => supervisor.openSession({ ...open, directory })));
+    expect([session.directory, backend.sessions.map(({ directory }) => directory)]).toEqual([
+      '/b',
+      ['/work', '/a', '/b'],
+    ]);
+  });
+
   it('gets a chat of its own where none is named', async () => {
     const { supervisor } = fakeWorld();
     const sessions = await Promise.all(
