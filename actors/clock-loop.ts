@@ -21,10 +21,10 @@ export async function withLimit<T>(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  signal.throwIfAborted();
   const over = new AbortController();
   const onAbort = () => over.abort(signal.reason);
   const timer = clock.setTimeout(() => over.abort(new Error(`timed out after ${limitMs} ms`)), limitMs);
-  if (signal.aborted) onAbort();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     return await work(over.signal);

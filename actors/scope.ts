@@ -6,7 +6,7 @@ export type Release = () => void | Promise<void>;
  * Every acquire registers its release here; who ends the scope ends them all, the last one acquired first.
  */
 export class Scope {
-  readonly #releases = new Set<Release>();
+  readonly #releases = new Map<Release, Promise<void> | undefined>();
   readonly #onError: (error: unknown) => void;
 
   constructor(onError: (error: unknown) => void) {
@@ -15,25 +15,28 @@ export class Scope {
 
   /** Registers a release. Returns the function that runs it early, once. */
   defer(release: Release): () => Promise<void> {
-    this.#releases.add(release);
+    this.#releases.set(release, undefined);
     return () => this.#run(release);
   }
 
-  /** Releases everything and resolves when all of it is gone. Never rejects. */
+  /** Releases everything and resolves when all of it is gone, also what is being released already. Never rejects. */
   async release(): Promise<void> {
-    await Promise.all([...this.#releases].reverse().map((release) => this.#run(release)));
+    await Promise.all([...this.#releases.keys()].reverse().map((release) => this.#run(release)));
   }
 
-  get size(): number {
-    return this.#releases.size;
+  #run(release: Release): Promise<void> {
+    if (!this.#releases.has(release)) return Promise.resolve();
+    const running = this.#releases.get(release) ?? this.#release(release);
+    this.#releases.set(release, running);
+    return running;
   }
 
-  async #run(release: Release): Promise<void> {
-    if (!this.#releases.delete(release)) return;
+  async #release(release: Release): Promise<void> {
     try {
       await release();
     } catch (error) {
       this.#onError(error);
     }
+    this.#releases.delete(release);
   }
 }

@@ -141,6 +141,13 @@ export const supervisorMachine = setupSupervisor.createMachine({
         },
       },
       on: {
+        'backend.command': [
+          {
+            ...routing['backend.command'],
+            guard: { type: 'isNoStart', params: ({ event }) => ({ command: event.command }) },
+          },
+          { actions: [] },
+        ],
         'backend.crashed': {
           actions: [
             { type: 'dropBackend', params: crash },

@@ -76,6 +76,8 @@ export const setupSupervisor = setup({
   },
   guards: {
     hasNoTurns: ({ context }) => context.turns === 0,
+    /** Nothing is started any more once the supervisor stops. */
+    isNoStart: (_, { command }: { readonly command: GroupMessage }) => !isStart(command),
     isStopped: (_, { state }: { readonly state: string }) => state === 'idle',
     isQuiet: ({ context }) => runningBackends(context).length === 0,
     isWithinIntensity: ({ context }, { backendId, at }: { readonly backendId: string; readonly at: number }) =>
@@ -103,6 +105,9 @@ export const setupSupervisor = setup({
     route: enqueueActions(
       ({ context, enqueue }, params: { readonly backendId: string; readonly command: GroupMessage }) => {
         if (!(params.backendId in context.backends) || context.abandoned.includes(params.backendId)) return;
+        if (isStart(params.command) && isAtRest(context, params.backendId)) {
+          enqueue.assign(started(context, params.backendId));
+        }
         enqueue.sendTo(serverActorId(params.backendId), params.command);
       },
     ),
@@ -132,7 +137,8 @@ export const setupSupervisor = setup({
     /** The last one started is the first one stopped; the next follows when it is idle. */
     stopLatest: enqueueActions(({ context, enqueue }, _params: object) => {
       const latest = runningBackends(context).at(-1);
-      if (latest) enqueue.sendTo(serverActorId(latest), { type: 'server.stop' });
+      if (latest === undefined || context.states[latest] === 'stopping') return;
+      enqueue.sendTo(serverActorId(latest), { type: 'server.stop' });
     }),
     /** Escalates: everything that still runs is told again, at once. */
     stopAll: enqueueActions(({ context, enqueue }, _params: object) => {
@@ -140,6 +146,21 @@ export const setupSupervisor = setup({
     }),
   },
 });
+
+const isStart = ({ type }: GroupMessage): boolean => type === 'server.start' || type === 'server.restart';
+
+function isAtRest({ states }: SupervisorContext, backendId: string): boolean {
+  const state = states[backendId] ?? 'idle';
+  return state === 'idle' || state === 'failed';
+}
+
+/** Noted with the command, not with its report: a stop right behind a start must know what there is to stop. */
+function started({ startOrder, states }: SupervisorContext, backendId: string) {
+  return {
+    states: { ...states, [backendId]: 'starting' },
+    startOrder: [...startOrder.filter((id) => id !== backendId), backendId],
+  };
+}
 
 function crashesOf(context: SupervisorContext, backendId: string): readonly number[] {
   return context.crashes[backendId] ?? [];

@@ -4,7 +4,7 @@ import { SupervisorError } from '../errors.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
 import { expectString } from '../validation.ts';
-import { awaitHealthy } from './await-healthy.ts';
+import { abortError, awaitHealthy } from './await-healthy.ts';
 import { backendStatus } from './backend-status.ts';
 import type { BackendRuntime, StateChange } from './backend-runtime.ts';
 
@@ -20,7 +20,7 @@ export class BackendHandleImplementation implements BackendHandle {
   }
 
   async start(): Promise<BackendStatus> {
-    await this.#healthy().catch(() => undefined); // A failed start is a status.
+    if (this.#runtime.state === 'running') await this.#healthy().catch(() => undefined); // A failed start is a status.
     return this.status();
   }
 
@@ -42,17 +42,15 @@ export class BackendHandleImplementation implements BackendHandle {
   async stop(): Promise<BackendStatus> {
     this.#backend.send({ type: 'server.stop' });
     await commandsDone();
-    if (this.#backend.state !== 'idle' && !this.#backend.abandoned) await this.#until((change) => change.to === 'idle');
+    if (this.#backend.state === 'stopping') await this.#until(({ from, to }) => from === 'stopping' && to !== from);
     return this.status();
   }
 
   async checkNow(): Promise<BackendStatus> {
     if (!this.#backend.isAvailable) return this.status();
-    const { clock } = this.#runtime;
-    const { timeoutMs } = this.#backend.definition.settings.server.health;
-    const work = (signal: AbortSignal) => this.#backend.driver.probe(signal);
+    const checked = this.#backend.nextCheck();
     this.#backend.send({ type: 'server.checkNow' });
-    await withLimit(clock, timeoutMs, this.#backend.lifeEnded, work).catch(() => undefined); // The chart judges the check.
+    await checked;
     return this.status();
   }
 
@@ -84,21 +82,35 @@ export class BackendHandleImplementation implements BackendHandle {
     throw new SupervisorError('ERR_STOPPED', 'The supervisor is stopping or stopped.', { backend: this.#backend.id });
   }
 
-  async #expectAlive(signal?: AbortSignal): Promise<void> {
-    const { clock } = this.#runtime;
+  /** A server that does not answer is replaced, unless it shows life, works for somebody, or nobody waits any more. */
+  async #expectAlive(signal: AbortSignal = new AbortController().signal): Promise<void> {
+    const { clock, options } = this.#runtime;
     const { timeoutMs } = this.#backend.definition.settings.server.health;
-    const work = (limited: AbortSignal) => this.#backend.driver.probe(limited);
+    const askedAt = clock.now();
     try {
-      await withLimit(clock, timeoutMs, signal ?? new AbortController().signal, work);
+      await withLimit(clock, timeoutMs, signal, (limited) => this.#backend.driver.probe(limited));
     } catch (cause) {
-      this.#backend.send({ type: 'server.restart', reason: 'a lease was asked for and the server did not answer' });
-      await this.#nextRest();
-      if (!this.#backend.isAvailable)
-        throw new SupervisorError('ERR_BACKEND_EXITED', `The backend ${this.#backend.id} does not answer.`, {
-          backend: this.#backend.id,
-          cause,
-        });
+      if (signal.aborted) throw abortError(signal);
+      if (this.#backend.driver.lastSeenAt() > askedAt) return;
+      const details = { backend: this.#backend.id, cause };
+      const silent = new SupervisorError(
+        'ERR_BACKEND_EXITED',
+        `The backend ${this.#backend.id} does not answer.`,
+        details,
+      );
+      if (this.#backend.turns > 0) throw silent;
+      await withLimit(clock, options.openTimeoutMs, signal, (limited) => this.#replace(limited));
+      if (!this.#backend.isAvailable) throw silent;
     }
+  }
+
+  async #replace(signal: AbortSignal): Promise<void> {
+    const rested = this.#nextRest();
+    this.#backend.send({ type: 'server.restart', reason: 'a lease was asked for and the server did not answer' });
+    await Promise.race([
+      rested,
+      new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
+    ]);
   }
 
   /** One lease object for each process life. */

@@ -51,6 +51,7 @@ export class BackendRuntime {
   #waiters = 0;
   readonly #options: BackendRuntimeOptions;
   readonly #listeners = new Set<(change: StateChange) => void>();
+  readonly #checks = new Set<() => void>();
   #life = new AbortController();
 
   constructor(options: BackendRuntimeOptions) {
@@ -93,6 +94,18 @@ export class BackendRuntime {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Resolves when the next health check was judged, or can no longer be made. */
+  nextCheck(): Promise<void> {
+    return new Promise((resolve) => this.#checks.add(resolve));
+  }
+
+  /** A health check was judged. */
+  checked(): void {
+    const waiting = [...this.#checks];
+    this.#checks.clear();
+    for (const resolve of waiting) resolve();
+  }
+
   /** The chart entered a top-level state. */
   changed(to: LifecycleState, reason: string, failure: Failure | null): StateChange {
     const change: StateChange = { from: this.state, to, reason, failure };
@@ -101,6 +114,7 @@ export class BackendRuntime {
     if (failure) this.lastError = { failure, at: this.since };
     else if (to === 'healthy') this.lastError = undefined;
     for (const listener of [...this.#listeners]) listener(change);
+    if (!this.isAvailable) this.checked();
     return change;
   }
 

@@ -61,6 +61,7 @@ function processActor(registry: Registry) {
     const release = backend.scope.defer(() => life.release());
     receive((command) => (command.type === 'process.kill' ? life.kill() : life.stop()));
     return () => {
+      if (isCurrent) backend.lifeOver();
       isCurrent = false;
       void release();
     };
@@ -101,5 +102,6 @@ function probeActor(registry: Registry) {
     } catch (error) {
       tell({ type: 'probe.failed', at: clock.now(), reason: messageOf(error) });
     }
+    if (asked) registry.backend(backendId).checked();
   });
 }

@@ -53,16 +53,18 @@ export class DecisionDesk {
     return [...this.#open.values()].map(({ request }) => request);
   }
 
-  /** Opens a request; `false` where it is open already. */
-  open(decisionCase: DecisionCase): boolean {
+  has(requestId: string): boolean {
+    return this.#open.has(requestId);
+  }
+
+  open(decisionCase: DecisionCase): void {
     const { request, timeoutMs } = decisionCase;
-    if (this.#open.has(request.id)) return false;
+    if (this.#open.has(request.id)) return;
     const timer = this.#options.clock.setTimeout(() => this.#expire(request.id), timeoutMs);
     const opened: OpenCase = { ...decisionCase, over: new AbortController(), timer };
     this.#open.set(request.id, opened);
     this.#options.emit({ type: 'asked', request });
     void this.#consult(opened);
-    return true;
   }
 
   /** Closes a request with a decision; `false` where it is no longer pending. */

@@ -24,7 +24,8 @@ const REQUEST_LIMIT_MS = 30_000;
 /** All sessions of a supervisor, by chat and backend. */
 export class SessionBook {
   readonly #runtime: SupervisorRuntime;
-  readonly #open = new Map<string, Promise<OpenSession>>();
+  /** By chat and backend: the latest call to open it, and what it resolved to. */
+  readonly #open = new Map<string, { readonly opening: Promise<OpenSession>; session?: OpenSession }>();
   readonly #records = new Map<SessionRecord, OpenSession>();
   #sessions = 0;
   #turns = 0;
@@ -56,13 +57,20 @@ export class SessionBook {
 
   /** Calls for one chat follow each other: none of them opens what another is opening. */
   #inTurn(key: string, open: (known: OpenSession | undefined) => Promise<OpenSession>): Promise<OpenSession> {
-    const before = this.#open.get(key) ?? Promise.resolve(undefined);
-    const opening = before.catch(() => undefined).then(open);
-    this.#open.set(key, opening);
-    opening.catch(() => {
-      if (this.#open.get(key) === opening) this.#open.delete(key);
-    });
-    return opening;
+    const before = this.#open.get(key)?.opening ?? Promise.resolve(undefined);
+    const entry: { opening: Promise<OpenSession>; session?: OpenSession } = {
+      opening: before.catch(() => undefined).then(open),
+    };
+    this.#open.set(key, entry);
+    entry.opening.then(
+      (session) => void (entry.session = session),
+      () => this.#drop(key, entry),
+    );
+    return entry.opening;
+  }
+
+  #drop(key: string, entry: object | undefined): void {
+    if (this.#open.get(key) === entry) this.#open.delete(key);
   }
 
   async #create(backend: BackendRuntime, options: OpenSessionOptions, key: string): Promise<OpenSession> {
@@ -91,7 +99,8 @@ export class SessionBook {
     if (!known || known.record.closed) return this.#create(backend, options, key);
     const { record } = known;
     if (record.driver.directory === options.directory) return known;
-    await Promise.all(record.turns().map((turn) => turn.result));
+    await this.#untilQuiet(record, options.signal);
+    if (record.closed) return this.#create(backend, options, key);
     const driver = await this.#openOnBackend(backend, options);
     backend.detach(record);
     record.driver = driver;
@@ -101,8 +110,24 @@ export class SessionBook {
     return known;
   }
 
+  /** Waits until no turn of the session runs or waits, for as long as the caller may wait. */
+  async #untilQuiet(record: SessionRecord, signal: AbortSignal | undefined): Promise<void> {
+    const { clock, options } = this.#runtime;
+    await withLimit(clock, options.openTimeoutMs, signal ?? new AbortController().signal, async (limited) => {
+      const over = new Promise<never>((_, reject) => {
+        limited.addEventListener('abort', () => reject(limited.reason as Error), { once: true });
+      });
+      while (!record.isIdle) await Promise.race([over, ...record.turns().map((turn) => turn.result)]);
+    }).catch((error: unknown) => {
+      if (signal?.aborted) throw abortError(signal);
+      const message = `The session ${record.id} did not become quiet within ${options.openTimeoutMs} ms.`;
+      throw new SupervisorError('ERR_OPEN_TIMEOUT', message, { sessionId: record.id, cause: error });
+    });
+  }
+
   async #openOnBackend(backend: BackendRuntime, options: OpenSessionOptions): Promise<DriverSession> {
     const { clock, options: own } = this.#runtime;
+    this.#expectRunning();
     const startedAt = clock.now();
     await awaitHealthy(backend, { clock, timeoutMs: own.openTimeoutMs, signal: options.signal });
     const leftMs = Math.max(1, own.openTimeoutMs - Math.round(clock.now() - startedAt));
@@ -164,6 +189,8 @@ export class SessionBook {
   }
 
   #forget(backend: BackendRuntime, record: SessionRecord): void {
+    const key = keyOf(backend.id, record.settings.chatId);
+    if (this.#open.get(key)?.session?.record === record) this.#open.delete(key);
     this.#records.delete(record);
     backend.sessions.delete(record);
     backend.detach(record);

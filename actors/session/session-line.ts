@@ -50,7 +50,7 @@ export class SessionLine {
   #placeOf(limits: Partial<TurnLimits>): TurnPlace {
     return {
       clock: this.#runtime.clock,
-      limits: { ...this.#runtime.options.turn, ...limits },
+      limits: { ...this.#runtime.options.turn, ...given(limits) },
       ask: (turn, ask) => this.#ask(turn, ask),
       retract: (turn, askId) => this.#runtime.decisions.withdraw(decisionId(turn, askId), { tell: false }),
       settled: (turn, result) => this.#settled(turn, result),
@@ -65,7 +65,7 @@ export class SessionLine {
       turn.admit(this.#session.driver.begin(turn.request, turn));
       this.#runtime.emitter.emit('turn', { type: 'started', ...this.#named(turn) });
     } catch (error) {
-      turn.settle({ outcome: 'failed', failure: toFailure(error) });
+      turn.send({ type: 'turn.abandon', at: this.#runtime.clock.now(), failure: toFailure(error) });
     }
   }
 
@@ -85,10 +85,12 @@ export class SessionLine {
     const { clock, decisions, options } = this.#runtime;
     const { decisionTimeoutMs } = options.turn;
     const expiresAt = new Date(clock.wallNow() + decisionTimeoutMs).toISOString();
+    if (decisions.has(decisionId(turn, ask.id))) return;
     const request = requestOf(ask, { ...this.#naming(turn, ask.id), expiresAt });
     const { onPermission = options.onPermission, onQuestion = options.onQuestion } = this.#session.settings;
     turn.emit(decisionEvent(ask, request));
-    const isNew = decisions.open({
+    turn.send({ type: 'decision.asked', at: clock.now() });
+    decisions.open({
       request,
       handlers: { onPermission, onQuestion },
       timeoutMs: decisionTimeoutMs,
@@ -101,7 +103,6 @@ export class SessionLine {
         turn.send({ type: 'decision.closed', at: clock.now() });
       },
     });
-    if (isNew) turn.send({ type: 'decision.asked', at: clock.now() });
   }
 
   #naming(turn: TurnRuntime, askId: string) {
@@ -126,3 +127,8 @@ export class SessionLine {
 
 /** Stable over reconnects, and unique among all pending requests. */
 const decisionId = (turn: TurnRuntime, askId: string): string => `${turn.id}:${askId}`;
+
+/** The limits that were given: an option that is `undefined` is none. */
+function given(limits: Partial<TurnLimits>): Partial<TurnLimits> {
+  return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
+}

@@ -97,6 +97,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
 
   async #drain(graceMs: number): Promise<void> {
     if (this.state !== 'stopped') {
+      if (this.state === 'running') this.supervisorChanged('draining');
       const stopped = new Promise<void>((resolve) => this.#onStopped.push(resolve));
       this.#send({ type: 'supervisor.stop', graceMs });
       await stopped;
@@ -128,11 +129,19 @@ export class SupervisorRuntime implements Registry, RootObserver {
 
   supervisorChanged(state: string): void {
     const from = this.state;
+    if (state === from) return;
     this.state = state as SupervisorStatus['state'];
-    if (state === 'running') return;
     this.#transition({ kind: 'supervisor', id: 'supervisor', from, to: state, reason: 'stop requested' });
     if (state === 'draining') this.#settleUnbound();
-    if (state === 'stopped') for (const resolve of this.#onStopped.splice(0)) resolve();
+    if (state === 'stopped') this.#stopped();
+  }
+
+  /** Every actor is gone: whoever still waits for a backend waits in vain. */
+  #stopped(): void {
+    for (const backend of this.backends.values()) {
+      if (backend.state !== 'idle') this.stateChanged(backend, backend.changed('idle', 'the supervisor stopped', null));
+    }
+    for (const resolve of this.#onStopped.splice(0)) resolve();
   }
 
   /** A chart broke. Its children run on without an owner: their resources are released before anything else. */

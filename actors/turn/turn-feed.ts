@@ -7,6 +7,9 @@ export interface FeedLimits {
   readonly maxTextBytes: number;
 }
 
+/** Merged text stays below this part of the bound, so that dropping the oldest leaves most of it. */
+const MERGED_SHARE = 4;
+
 const DONE = { done: true, value: undefined } as const;
 type Result = IteratorResult<AgentEvent, undefined>;
 
@@ -81,6 +84,7 @@ export class TurnFeed implements AsyncIterable<AgentEvent> {
     if (event.type !== 'text' && event.type !== 'reasoning') return false;
     if (last.type !== event.type || last.messageId !== event.messageId) return false;
     if (last.origin?.subagentSessionId !== event.origin?.subagentSessionId) return false;
+    if (last.text.length + event.text.length > this.#limits.maxTextBytes / MERGED_SHARE) return false;
     this.#events[this.#events.length - 1] = { ...last, text: last.text + event.text };
     return true;
   }
@@ -107,5 +111,12 @@ export class TurnFeed implements AsyncIterable<AgentEvent> {
 /** What an event weighs, in characters of its text. */
 function sizeOf(event: AgentEvent): number {
   if (event.type === 'text' || event.type === 'reasoning') return event.text.length;
-  return event.type === 'tool' ? (event.tool.output?.length ?? 0) : 0;
+  if (event.type === 'tool') return (event.tool.output?.length ?? 0) + weigh(event.tool.input);
+  if (event.type === 'unknown') return weigh(event.raw);
+  return event.type === 'permission' ? weigh(event.request.metadata) : 0;
+}
+
+/** The length of a value as JSON. */
+function weigh(value: unknown): number {
+  return value === undefined ? 0 : JSON.stringify(value).length;
 }

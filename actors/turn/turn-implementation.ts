@@ -49,6 +49,7 @@ export function provideTurn(registry: Registry) {
 
 /** Wakes what is asleep, and tells the turn at once where nothing is. */
 function requestBackend({ clock }: Registry, { turn, session, backend }: TurnEntry): void {
+  if (backend.abandoned) return turn.send(backendGaveUp(clock.now(), backend));
   if (backend.state === 'idle' || backend.state === 'failed' || backend.state === 'stopping')
     backend.send({ type: 'server.start' });
   if (backend.isAvailable && !session.stream.isOpen) session.stream.start();
@@ -118,7 +119,7 @@ function auditorActor(registry: Registry) {
   return asynchronousActor<TurnEvent, TurnSubject>(async ({ turnId }, { signal, tell }) => {
     const { session, backend } = registry.turn(turnId);
     while (!signal.aborted) {
-      if (backend.state === 'failed') tell(backendGaveUp(clock.now(), backend));
+      if (backend.state === 'failed' || backend.state === 'idle') tell(backendGaveUp(clock.now(), backend));
       else if (session.stream.state === 'failed') session.stream.start();
       else session.stream.audit();
       await waitFor(clock, AUDIT_EVERY_MS, signal);

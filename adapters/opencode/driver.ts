@@ -17,7 +17,7 @@ import type {
 import { invalidOption } from '../../actors/validation.ts';
 import { Demultiplexer } from './demultiplexer.ts';
 import { EventConnection } from './event-connection.ts';
-import { list, number, record, text } from './json.ts';
+import { isoTime, list, record, text } from './json.ts';
 import type { LaunchOptions } from './options.ts';
 import { modelOf } from './prompt-parts.ts';
 import { probeDirectory, probeHealth, verifyServer } from './readiness.ts';
@@ -113,7 +113,10 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     return new EventConnection({
       target: { url: `${address.baseUrl}${path}`, headers: { authorization: authorization(address) } },
       demultiplexer: this.#demultiplexer,
-      serves: (turn) => sessionId === undefined || turn.sessionId === sessionId,
+      serves: (turn) =>
+        sessionId === undefined
+          ? directory === undefined || turn.directory === directory
+          : turn.sessionId === sessionId,
       clock: this.#environment.clock,
       logger: this.#environment.logger,
       observer,
@@ -267,13 +270,13 @@ function rethrow(what: string): (error: unknown) => never {
 }
 
 function toBackendSession(session: Readonly<Record<string, unknown>>): BackendSession {
-  const updated = number(record(session['time'])['updated']);
+  const updatedAt = isoTime(record(session['time'])['updated']);
   const title = text(session['title']);
   const directory = text(session['directory']);
   return {
     id: text(session['id']) ?? '',
     ...(title === undefined ? {} : { title }),
     ...(directory === undefined ? {} : { directory }),
-    ...(updated === undefined ? {} : { updatedAt: new Date(updated).toISOString() }),
+    ...(updatedAt === undefined ? {} : { updatedAt }),
   };
 }

@@ -101,8 +101,17 @@ export class EventConnection implements Connection {
   }
 
   #dispatch(event: OpencodeEvent): void {
-    const owner = this.#options.demultiplexer.ownerOf(event);
-    if (owner && this.#options.serves(owner)) this.#options.demultiplexer.dispatch(event);
+    const { demultiplexer, serves, logger } = this.#options;
+    const owner = demultiplexer.ownerOf(event);
+    if (!owner || !serves(owner)) return;
+    try {
+      demultiplexer.dispatch(event);
+    } catch (error) {
+      logger.error(
+        { error, type: event.type },
+        'An event could not be applied; it is skipped, and the stream goes on.',
+      );
+    }
   }
 
   #learnHeartbeat(): void {

@@ -31,6 +31,13 @@ export function count(value: unknown): number {
   return number(value) ?? 0;
 }
 
+/** A time in milliseconds as an ISO time; what is no time that a date can hold has none. */
+export function isoTime(value: unknown): string | undefined {
+  const ms = number(value);
+  const date = ms === undefined ? undefined : new Date(ms);
+  return date === undefined || Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+}
+
 /** The field, unless it has no value. */
 export function present<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
   return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });

@@ -115,7 +115,7 @@ export class ServerLife implements ProcessLife {
   #onLine(line: string): void {
     const match = READY_LINE.exec(line);
     if (!match || this.#baseUrl !== undefined) return;
-    if (match[1] !== undefined && URL.canParse(match[1])) this.#port = Number(new URL(match[1]).port);
+    if (match[1] !== undefined && URL.canParse(match[1])) this.#port = portOf(new URL(match[1]));
     this.#baseUrl = `http://${reachable(this.#options.hostname)}:${this.#port}`;
     this.#observer.listening(this.#port);
   }
@@ -159,6 +159,12 @@ async function expectDirectory(path: string): Promise<void> {
 function reachable(hostname: string): string {
   if (hostname === '0.0.0.0') return '127.0.0.1';
   return hostname.includes(':') ? `[${hostname}]` : hostname;
+}
+
+/** A URL does not say the port that is its protocol's own. */
+function portOf({ port, protocol }: URL): number {
+  if (port !== '') return Number(port);
+  return protocol === 'https:' ? 443 : 80;
 }
 
 function abandoned(): Failure {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DriverSession, DriverTurn, Message, TurnRequest, TurnSink } from '../../actors/ports.ts';
-import { list, number, record, text } from './json.ts';
+import { isoTime, list, record, text } from './json.ts';
 import { ask, toSupervisorError } from './requests.ts';
 import { checkRequest, OpencodeTurn, type TurnPlace } from './turn.ts';
 
@@ -100,7 +100,7 @@ function rethrow(error: unknown): never {
 
 function toMessage(message: Readonly<Record<string, unknown>>): Message {
   const info = record(message['info']);
-  const created = number(record(info['time'])['created']);
+  const createdAt = isoTime(record(info['time'])['created']);
   const texts = list(message['parts'])
     .map(record)
     .filter((part) => part['type'] === 'text' && part['synthetic'] !== true);
@@ -108,6 +108,6 @@ function toMessage(message: Readonly<Record<string, unknown>>): Message {
     id: text(info['id']) ?? '',
     role: text(info['role']) ?? 'unknown',
     text: texts.map((part) => text(part['text']) ?? '').join(''),
-    ...(created === undefined ? {} : { createdAt: new Date(created).toISOString() }),
+    ...(createdAt === undefined ? {} : { createdAt }),
   };
 }

@@ -1,6 +1,7 @@
 import type { AgentEvent, DecisionAsk, TurnSink } from '../../actors/ports.ts';
 import { type OpencodeEvent, sessionIdOf } from './decode-event.ts';
 import type { DecodedMessage, DecodedPart, DecodedTool, DecodedUsage } from './decode-parts.ts';
+import { isoTime, present } from './json.ts';
 import { type LedgerEntry, PartLedger } from './part-ledger.ts';
 import { askOfPermission, askOfQuestion, planEvent, stopReasonOf, toolCallOf, usageEvent } from './vocabulary.ts';
 
@@ -14,11 +15,20 @@ class Voice {
   readonly ledger = new PartLedger();
   /** Assistant messages that belong to the turn, and whether each is complete. */
   readonly messages = new Map<string, boolean>();
+  /** What was told last of each tool: the same is not told again when it is only listed again. */
+  readonly tools = new Map<string, string>();
   readonly origin: Origin;
 
   constructor(origin: Origin) {
     this.origin = origin;
   }
+}
+
+/** Whose turn it is, and by which message it is known. */
+export interface TurnIdentity {
+  readonly sessionId: string;
+  readonly directory: string;
+  readonly messageId: string;
 }
 
 /**
@@ -27,14 +37,18 @@ class Voice {
  */
 export class TurnTranslator {
   readonly sessionId: string;
+  readonly directory: string;
   readonly messageId: string;
   readonly #sink: TurnSink;
   readonly #voices = new Map<string, Voice>();
   readonly #usages = new Map<string, DecodedUsage>();
-  readonly #asked = new Set<string>();
+  /** Requests that wait for an answer, and who asks; and all that were ever asked. */
+  readonly #asked = new Map<string, Voice>();
+  readonly #seen = new Set<string>();
 
-  constructor(sessionId: string, messageId: string, sink: TurnSink) {
+  constructor({ sessionId, directory, messageId }: TurnIdentity, sink: TurnSink) {
     this.sessionId = sessionId;
+    this.directory = directory;
     this.messageId = messageId;
     this.#sink = sink;
     this.#voices.set(sessionId, new Voice(undefined));
@@ -95,7 +109,7 @@ export class TurnTranslator {
 
   /** The requests that were asked and not answered yet, as far as is known. */
   pendingAsks(): ReadonlySet<string> {
-    return new Set(this.#asked);
+    return new Set(this.#asked.keys());
   }
 
   /** The server no longer lists the request: it was answered elsewhere, or is gone. */
@@ -103,9 +117,9 @@ export class TurnTranslator {
     if (this.#asked.delete(requestId)) this.#sink.retract(requestId);
   }
 
-  /** A decision of ours reached the server. */
-  rejected(): void {
-    this.#sink.fact({ kind: 'rejected' });
+  /** A rejection of ours reached the server. It ends the work of the one who asked: a subagent's is not the turn's. */
+  rejected(requestId: string): void {
+    if (this.#asked.get(requestId)?.origin === undefined) this.#sink.fact({ kind: 'rejected' });
   }
 
   #delta(voice: Voice, event: Extract<OpencodeEvent, { type: 'delta' }>): void {
@@ -132,6 +146,9 @@ export class TurnTranslator {
 
   #tool(voice: Voice, tool: DecodedTool): void {
     if (tool.childSessionId !== undefined) this.adopt(tool.childSessionId);
+    const told = [tool.status, tool.title, tool.output?.length, tool.error, tool.input !== undefined].join('|');
+    if (voice.tools.get(tool.callId) === told) return;
+    voice.tools.set(tool.callId, told);
     this.#emit(voice, { type: 'tool', tool: toolCallOf(tool) });
   }
 
@@ -171,21 +188,28 @@ export class TurnTranslator {
   #retry(voice: Voice, event: Extract<OpencodeEvent, { type: 'retry' }>): void {
     voice.ledger.repeatStep();
     this.#fact(voice, { kind: 'working' });
-    const nextAt = event.nextAt === undefined ? {} : { nextAt: new Date(event.nextAt).toISOString() };
-    this.#emit(voice, { type: 'retry', attempt: event.attempt, message: event.message, ...nextAt });
+    this.#emit(voice, {
+      type: 'retry',
+      attempt: event.attempt,
+      message: event.message,
+      ...present('nextAt', isoTime(event.nextAt)),
+    });
   }
 
   #ask(voice: Voice, ask: DecisionAsk, messageId: string | undefined, live: boolean): void {
-    if (this.#asked.has(ask.id) || ask.id === '') return;
+    if (this.#seen.has(ask.id) || ask.id === '') return;
     const isKnown = messageId === undefined ? live : voice.messages.has(messageId);
     if (!isKnown && !voice.origin) return;
-    this.#asked.add(ask.id);
+    this.#seen.add(ask.id);
+    this.#asked.set(ask.id, voice);
     this.#sink.ask(ask);
   }
 
   #replied(requestId: string, rejected: boolean): void {
-    if (!this.#asked.delete(requestId)) return;
-    if (rejected) this.#sink.fact({ kind: 'rejected' });
+    const voice = this.#asked.get(requestId);
+    if (!voice) return;
+    if (rejected) this.rejected(requestId);
+    this.#asked.delete(requestId);
     this.#sink.retract(requestId);
   }
 

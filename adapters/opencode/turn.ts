@@ -30,7 +30,7 @@ export interface TurnPlace {
 }
 
 /** A live server begins within this, in milliseconds; a prompt that it does not know by then was never accepted. */
-const OVERDUE_MS = 10_000;
+const OVERDUE_MS = 60_000;
 
 /** One prompt on the server. Each sending carries the same message id. */
 export class OpencodeTurn implements DriverTurn {
@@ -45,7 +45,7 @@ export class OpencodeTurn implements DriverTurn {
     this.place = place;
     this.sink = sink;
     this.#request = request;
-    this.translator = new TurnTranslator(place.sessionId, nextMessageId(place.clock.wallNow()), sink);
+    this.translator = new TurnTranslator({ ...place, messageId: nextMessageId(place.clock.wallNow()) }, sink);
     place.demultiplexer.attach(this.translator);
   }
 
@@ -88,15 +88,18 @@ export class OpencodeTurn implements DriverTurn {
 
   /** A request that the server no longer knows was answered elsewhere, or died with its process: that is an end too. */
   async answer(askId: string, answer: PermissionDecision | QuestionAnswer, signal: AbortSignal): Promise<void> {
+    if (this.isOtherLife) return;
     const isPermission = 'outcome' in answer;
-    const sent = isPermission
-      ? this.#answerPermission(askId, answer, signal)
-      : this.#answerQuestion(askId, answer, signal);
-    await sent.catch((error: unknown) => {
-      if (!(error instanceof RequestFailure && error.status === 404)) throw error;
-    });
+    try {
+      await (isPermission
+        ? this.#answerPermission(askId, answer, signal)
+        : this.#answerQuestion(askId, answer, signal));
+    } catch (error) {
+      if (error instanceof RequestFailure && error.status === 404) return;
+      throw error;
+    }
     const rejected = isPermission ? !answer.outcome.startsWith('allow') : answer.action !== 'accept';
-    if (rejected) this.translator.rejected();
+    if (rejected) this.translator.rejected(askId);
   }
 
   end(): void {

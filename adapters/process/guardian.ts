@@ -122,13 +122,14 @@ function startGuardian(guarded: GuardedRealm): ChildProcess {
   const onLost = () => {
     if (guarded.guardian !== guardian) return;
     guarded.guardian = undefined;
-    if (guarded.groups.size > 0) employGuardian(guarded);
+    if (guarded.groups.size > 0 && guardian.pid !== undefined) employGuardian(guarded);
   };
   guardian.once('exit', onLost);
   guardian.once('error', onLost);
-  guardian.stdin.on('error', () => undefined); // EPIPE of a guardian that was killed: `exit` replaces it.
+  const stdin = guardian.stdin as typeof guardian.stdin | undefined; // Absent where no pipe could be made.
+  stdin?.on('error', () => undefined); // EPIPE of a guardian that was killed: `exit` replaces it.
   guardian.unref();
-  (guardian.stdin as unknown as { unref(): void }).unref();
+  (stdin as unknown as { unref(): void } | undefined)?.unref();
   return guardian;
 }
 

@@ -77,7 +77,7 @@ export function recordFact(evidence: Evidence, fact: TurnFact): Evidence {
     case 'quiet':
       return { ...evidence, quiet: evidence.began, reconciled: null };
     case 'step-began':
-      return { ...evidence, steps: evidence.steps + 1, began: true };
+      return { ...evidence, steps: evidence.steps + 1, began: true, rejected: false };
     case 'step-ended':
       return fact.last ? { ...evidence, ended: stopReasonOf(fact) } : evidence;
     case 'errored':
@@ -113,7 +113,8 @@ function assessProof(evidence: Evidence): Assessment | undefined {
   if (evidence.failure) return { kind: 'failed', failure: evidence.failure };
   if (evidence.aborted) return { kind: 'interrupted' };
   if (evidence.ended) return { kind: 'completed', ...evidence.ended };
-  if (evidence.rejected && evidence.steps > 0) return { kind: 'completed', stopReason: 'rejected' };
+  if (evidence.rejected && evidence.steps > 0 && !evidence.reconciled?.otherLife)
+    return { kind: 'completed', stopReason: 'rejected' };
   if (evidence.sessionFailure) return { kind: 'failed', failure: evidence.sessionFailure };
   return undefined;
 }

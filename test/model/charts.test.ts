@@ -186,6 +186,7 @@ const charts: Record<string, ChartUnderTest> = {
       'backend.command': [
         { backendId: 'code', command: { type: 'server.start' } },
         { backendId: 'unknown', command: { type: 'server.start' } },
+        { backendId: 'code', command: { type: 'server.checkNow' } },
       ],
       'backend.stateChanged': [
         { backendId: 'code', state: 'starting' },

@@ -117,6 +117,21 @@ describe('what an agent asks', () => {
     expect(events.decision.map(({ type }) => type)).toEqual(['asked', 'decided']);
   });
 
+  it('can be decided by a listener, in the moment in which it is asked, and the clocks run on', async () => {
+    const world = fakeWorld({ supervisor: { onPermission: () => undefined, turn: { inactivityTimeoutMs: 5_000 } } });
+    world.supervisor.on('decision', ({ type, request }) => {
+      if (type === 'asked') world.supervisor.decide(request.id, { outcome: 'allow_once' });
+    });
+    const session = await world.supervisor.openSession({ backend: 'code', directory: '/work' });
+    const turn = session.prompt('work');
+    await world.clock.advance(0);
+    world.backend.turn.fact({ kind: 'working' });
+    world.backend.turn.sink.ask(permission());
+    await world.clock.advance(6_000);
+    world.backend.turn.fact({ kind: 'quiet' });
+    expect(await turn.result).toMatchObject({ error: { code: 'ERR_TURN_INACTIVE' } });
+  });
+
   it('does not take a decision that does not fit the request', async () => {
     const { supervisor, turn, agent } = await askingWorld(question, { onQuestion: () => undefined });
     const wrong: (PermissionDecision | QuestionAnswer)[] = [

@@ -267,6 +267,46 @@ describe('a server that dies', () => {
   });
 });
 
+describe('a lease', () => {
+  const silent = () => Promise.reject(new Error('no answer'));
+
+  it('is the same object for everybody, as long as the process lives', async () => {
+    const { supervisor } = fakeWorld();
+    const [one, two] = await Promise.all([supervisor.backend('code').acquire(), supervisor.backend('code').acquire()]);
+    expect(one).toBe(two);
+  });
+
+  it('is refused to a caller that gives up, and that is no reason to restart anything', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    await supervisor.backend('code').start();
+    backend.onProbe = (signal) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));
+    const giveUp = new AbortController();
+    const refused = expect(supervisor.backend('code').acquire({ signal: giveUp.signal })).rejects.toThrow('never mind');
+    giveUp.abort(new Error('never mind'));
+    await refused;
+    await clock.advance(1_000);
+    expect(backend.lives).toHaveLength(1);
+  });
+
+  it('of a server that does not answer is one of its successor', async () => {
+    const { backend, supervisor } = fakeWorld();
+    await supervisor.backend('code').start();
+    backend.onProbe = silent;
+    expect(await supervisor.backend('code').acquire()).toMatchObject({ generation: 2 });
+  });
+
+  it('is not worth the turns of others: a busy server that does not answer is left to its grace', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    const session = await supervisor.openSession({ backend: 'code', directory });
+    void session.prompt('work');
+    await clock.advance(0);
+    backend.onProbe = silent;
+    await expect(supervisor.backend('code').acquire()).rejects.toMatchObject({ code: 'ERR_BACKEND_EXITED' });
+    expect(backend.lives).toHaveLength(1);
+  });
+});
+
 describe('stopping and restarting', () => {
   it('is no crash: nothing is restarted, and the status says idle', async () => {
     const { backend, supervisor, clock, transitions } = fakeWorld();
@@ -307,6 +347,31 @@ describe('stopping and restarting', () => {
     await supervisor.backend('code').stop();
     await stopping;
     expect(backend.life.calls.slice(0, 2)).toEqual(['stop', 'kill']);
+  });
+
+  it('resolves also where somebody starts the server again meanwhile', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    await supervisor.backend('code').start();
+    const [old] = backend.lives;
+    if (old) old.onStop = () => undefined;
+    const stopping = supervisor.backend('code').stop();
+    const opening = supervisor.openSession({ backend: 'code', directory });
+    await clock.advance(0);
+    old?.end();
+    await clock.advance(0);
+    await Promise.all([stopping, opening]);
+    expect(backend.lives).toHaveLength(2);
+  });
+
+  it('gives up a process that cannot be ended: its leases are over, and the next life is another one', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    const lease = await supervisor.backend('code').acquire();
+    backend.life.onStop = () => undefined;
+    const stopping = supervisor.backend('code').stop();
+    await clock.advance(60_000);
+    await stopping;
+    expect([lease.ended.aborted, backend.life.calls]).toEqual([true, ['stop', 'release']]);
+    expect(await supervisor.backend('code').acquire()).toMatchObject({ generation: 2 });
   });
 
   it('does not lose a start that is asked for while it stops', async () => {
@@ -375,6 +440,39 @@ describe('stopping and restarting', () => {
     await Promise.all([supervisor.stop(), supervisor.stop(), supervisor.stop()]);
     await supervisor.stop();
     expect(supervisor.status().state).toBe('stopped');
+  });
+
+  it('is not undone by a start: what comes while it drains starts nothing, and it ends', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    const session = await supervisor.openSession({ backend: 'code', directory, chatId: 'c' });
+    const turn = session.prompt('work');
+    await clock.advance(0);
+    backend.turn.fact({ kind: 'working' });
+    const moving = expect(
+      supervisor.openSession({ backend: 'code', directory: '/other', chatId: 'c' }),
+    ).rejects.toMatchObject({ code: 'ERR_STOPPED' });
+    const stopping = supervisor.stop({ graceMs: 0 });
+    const starting = supervisor.backend('code').start();
+    await clock.advance(0);
+    backend.turn.fact({ kind: 'quiet' });
+    await clock.advance(1_000);
+    await Promise.all([stopping, moving, starting, turn.result]);
+    expect(supervisor.status()).toMatchObject({ state: 'stopped', backends: { code: { state: 'idle' } } });
+    expect(backend.lives).toHaveLength(1);
+  });
+
+  it('in the same breath as a start waits until what was started is gone', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    const opening = expect(supervisor.openSession({ backend: 'code', directory })).rejects.toMatchObject({
+      code: 'ERR_STOPPED',
+    });
+    const starting = supervisor.backend('code').start();
+    const stopping = supervisor.stop();
+    await clock.advance(0);
+    await Promise.all([stopping, opening, starting]);
+    expect(backend.lives.every((life) => life.isOver)).toBe(true);
+    expect(supervisor.status()).toMatchObject({ state: 'stopped', backends: { code: { state: 'idle' } } });
+    expect(clock.pending).toEqual([]);
   });
 
   it('leaves no timer behind, whatever was going on', async () => {

@@ -283,6 +283,7 @@ describe('a chart that breaks', () => {
     }
     expect(supervisor.status()).toMatchObject({ state: 'running', backends: { code: { state: 'failed' } } });
     await expect(supervisor.openSession(open)).rejects.toMatchObject({ code: 'ERR_INTERNAL' });
+    expect(await supervisor.backend('code').restart()).toMatchObject({ state: 'failed' });
     await supervisor.stop();
     expect(supervisor.status().state).toBe('stopped');
   });

@@ -398,6 +398,14 @@ describe('the clocks of a turn', () => {
     expect(await turn.result).toMatchObject({ outcome: 'failed', error: { code: 'ERR_TURN_DEADLINE' } });
   });
 
+  it('are those of the supervisor where a prompt names them and gives nothing', async () => {
+    const { session, backend, clock } = await openWorld();
+    const turn = session.prompt('work', { deadlineMs: undefined, inactivityTimeoutMs: undefined } as never);
+    await clock.advance(60_000);
+    backend.turn.complete('fine');
+    expect(await turn.result).toMatchObject({ outcome: 'completed' });
+  });
+
   it('can be set for one prompt', async () => {
     const { session, backend, clock } = await openWorld();
     const turn = session.prompt('work', { deadlineMs: 1_000 });

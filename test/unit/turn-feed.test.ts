@@ -77,6 +77,16 @@ describe('the events of a turn', () => {
     expect(await read(feed)).toEqual([{ type: 'dropped', count: 2 }, text('z'.repeat(40), 'three')]);
   });
 
+  it('are bounded in text also where nobody reads and all of it is one message', async () => {
+    const feed = new TurnFeed({ ...limits, maxTextBytes: 1_000 });
+    for (let count = 0; count < 10_000; count += 1) feed.push(text('x'.repeat(10)));
+    feed.end();
+    const [first, ...kept] = await read(feed);
+    expect(first?.type).toBe('dropped');
+    const length = kept.map((event) => ('text' in event ? event.text.length : 0)).reduce((sum, size) => sum + size, 0);
+    expect([length > 700, length <= 1_000]).toEqual([true, true]);
+  });
+
   it('leave a fast reader whole while a slow one loses some', async () => {
     const feed = new TurnFeed({ ...limits, maxBufferedEvents: 2 });
     const slow = feed[Symbol.asyncIterator]();

@@ -74,7 +74,7 @@ function attach(demultiplexer: Demultiplexer, sessionId: string): TurnFact[] {
     retract: ignore,
     fact: (fact) => void facts.push(fact),
   };
-  demultiplexer.attach(new TurnTranslator(sessionId, `msg_of_${sessionId}`, sink));
+  demultiplexer.attach(new TurnTranslator({ sessionId, directory: '/work', messageId: `msg_of_${sessionId}` }, sink));
   return facts;
 }
 

@@ -22,7 +22,7 @@ class Recorder implements TurnSink {
 function running(sessionId = 'ses_1', messageId = 'msg_user') {
   const sink = new Recorder();
   const demultiplexer = new Demultiplexer();
-  const turn = new TurnTranslator(sessionId, messageId, sink);
+  const turn = new TurnTranslator({ sessionId, directory: '/work', messageId }, sink);
   demultiplexer.attach(turn);
   const say = (type: string, properties: object) => demultiplexer.dispatch(decodeEvent({ type, properties }));
   const message = (id: string, fields: object = {}, sessionID = sessionId) =>
@@ -135,6 +135,51 @@ describe('what a server says of a turn', () => {
     expect([sink.retracted, sink.facts.at(-1)]).toEqual([['per_1'], { kind: 'rejected' }]);
   });
 
+  it('does not ask again for what was answered, when an older listing still names it', () => {
+    const { sink, say, message, demultiplexer } = running();
+    message('msg_a');
+    const permission = { id: 'per_1', permission: 'bash', patterns: [], messageId: 'msg_a' };
+    demultiplexer.dispatch({ type: 'permission', sessionId: 'ses_1', permission });
+    say('permission.replied', { sessionID: 'ses_1', requestID: 'per_1', reply: 'once' });
+    demultiplexer.dispatch({ type: 'permission', sessionId: 'ses_1', permission }, false);
+    expect(sink.asks).toHaveLength(1);
+  });
+
+  it('takes a rejection to a subagent for no end of the turn', () => {
+    const { sink, say, message } = running();
+    message('msg_a');
+    say('session.created', { info: { id: 'ses_child', parentID: 'ses_1' } });
+    say('permission.asked', { id: 'per_1', sessionID: 'ses_child', permission: 'bash', patterns: [] });
+    say('permission.replied', { sessionID: 'ses_child', requestID: 'per_1', reply: 'reject' });
+    expect(sink.facts).toEqual([{ kind: 'step-began' }]);
+  });
+
+  it('tells a tool once for each change, however often it is listed', () => {
+    const { sink, say, message } = running();
+    message('msg_a');
+    const tool = (state: object) =>
+      say('message.part.updated', {
+        part: { id: 'p', messageID: 'msg_a', sessionID: 'ses_1', type: 'tool', tool: 'bash', callID: 'c', state },
+      });
+    for (const state of [
+      { status: 'running' },
+      { status: 'running' },
+      { status: 'completed', output: 'x' },
+      { status: 'completed', output: 'x' },
+    ])
+      tool(state);
+    expect(sink.events.map((event) => event.type === 'tool' && event.tool.status)).toEqual(['running', 'completed']);
+  });
+
+  it('may name a time that no date can hold', () => {
+    const { sink, say } = running();
+    say('session.status', {
+      sessionID: 'ses_1',
+      status: { type: 'retry', attempt: 1, message: 'later', next: 8.64e16 },
+    });
+    expect(sink.events).toEqual([{ type: 'retry', attempt: 1, message: 'later' }]);
+  });
+
   it('ignores a listed request of an earlier turn', () => {
     const { sink, demultiplexer, message } = running();
     message('msg_a');
@@ -166,7 +211,9 @@ describe('what a server says of a turn', () => {
   it('goes to its own turn only, with two sessions in one directory', () => {
     const first = running('ses_1', 'msg_1');
     const sink = new Recorder();
-    first.demultiplexer.attach(new TurnTranslator('ses_2', 'msg_2', sink));
+    first.demultiplexer.attach(
+      new TurnTranslator({ sessionId: 'ses_2', directory: '/work', messageId: 'msg_2' }, sink),
+    );
     first.status('busy', 'ses_2');
     first.status('busy', 'ses_1');
     expect([first.sink.facts, sink.facts]).toEqual([[{ kind: 'working' }], [{ kind: 'working' }]]);

@@ -178,6 +178,16 @@ describe('the evidence of a turn', () => {
       [working, began, { kind: 'rejected' }, quiet],
       { kind: 'completed', stopReason: 'rejected' },
     ],
+    [
+      'a rejection does not complete what a dead server left',
+      [working, began, { kind: 'rejected' }, reconciled({ otherLife: true })],
+      { kind: 'interrupted' },
+    ],
+    [
+      'a rejection before the last step is not the end',
+      [working, began, { kind: 'rejected' }, began, quiet],
+      { kind: 'unproven' },
+    ],
     ['a rejection that the agent took is no end', [working, began, { kind: 'rejected' }, answered, quiet], proved],
     ['a response to the request is proof by itself', [{ kind: 'responded', stopReason: 'end_turn' }], proved],
     ['a failed response is a failure by itself', [{ kind: 'responded', failure }], { kind: 'failed', failure }],
