@@ -130,5 +130,6 @@ const decisionId = (turn: TurnRuntime, askId: string): string => `${turn.id}:${a
 
 /** The limits that were given: an option that is `undefined` is none. */
 function given(limits: Partial<TurnLimits>): Partial<TurnLimits> {
-  return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
+  const entries: [string, number | undefined][] = Object.entries(limits);
+  return Object.fromEntries(entries.filter(([, limit]) => limit !== undefined));
 }
