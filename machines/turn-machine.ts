@@ -63,11 +63,21 @@ export const turnMachine = setupTurn.createMachine({
           description: 'The backend starts or reconnects.',
           entry: 'requestBackend',
           on: {
-            'backend.available': { target: 'sending' },
+            'backend.available': { target: 'quieting' },
             'backend.failed': { target: '#turn.settled', actions: { type: 'concludeFailed', params: failureOf } },
             ...whenUnsent,
           },
           after: { deadline: { target: '#turn.settled', actions: 'concludeExpired' } },
+        },
+        quieting: {
+          description: 'What an earlier turn left working is ended first; the quieter keeps its own time limit.',
+          invoke: { src: 'quieter', id: 'quieter', input: ({ context }) => ({ turnId: context.turnId }) },
+          on: {
+            'session.quiet': { target: 'sending' },
+            'backend.lost': { target: 'awaitingBackend' },
+            'backend.exited': { target: 'awaitingBackend' },
+            ...whenUnsent,
+          },
         },
         sending: {
           description: 'The request is under way; it keeps its own time limit.',

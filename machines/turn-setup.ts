@@ -43,6 +43,7 @@ export type TurnEvent =
   | { readonly type: 'dispatch.accepted'; readonly at: number }
   | { readonly type: 'dispatch.refused'; readonly at: number; readonly failure: Failure }
   | { readonly type: 'dispatch.unknown'; readonly at: number; readonly failure: Failure }
+  | { readonly type: 'session.quiet'; readonly at: number }
   | { readonly type: 'backend.available'; readonly at: number }
   | { readonly type: 'backend.lost'; readonly at: number }
   | { readonly type: 'backend.exited'; readonly at: number }
@@ -63,6 +64,8 @@ const expired = (code: string, what: string, limitMs: number): Failure => ({
 export const setupTurn = setup({
   types: { input: {} as TurnInput, context: {} as TurnContext, events: {} as TurnEvent },
   actors: {
+    /** Ends what an earlier turn left working; reports `session.quiet`, at the latest at its limit. */
+    quieter: notProvided<{ turnId: string }>('quieter'),
     /** Sends the prompt once and reports `dispatch.accepted`, `dispatch.refused` or `dispatch.unknown`. */
     dispatch: notProvided<{ turnId: string }>('dispatch'),
     /** Asks at once and every second what became of a prompt whose sending has an unknown outcome. */

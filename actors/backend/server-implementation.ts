@@ -79,7 +79,7 @@ function lifeObserver({ clock }: Registry, tell: (event: ServerEvent) => void): 
 
 function verifyActor(registry: Registry) {
   const { clock } = registry;
-  return asynchronousActor<ServerEvent, ServerSubject>(async ({ backendId }, { signal, tell }) => {
+  return asynchronousActor<ServerEvent, ServerSubject>(registry, async ({ backendId }, { signal, tell }) => {
     try {
       const { version } = await registry.backend(backendId).driver.verify(signal);
       tell({ type: 'verify.passed', at: clock.now(), version });
@@ -92,16 +92,19 @@ function verifyActor(registry: Registry) {
 /** Recent traffic is proof of life, and saves the question: a busy server may be slow to answer it. */
 function probeActor(registry: Registry) {
   const { clock } = registry;
-  return asynchronousActor<ProbeReport, ProbeInput>(async ({ backendId, asked, timeoutMs }, { signal, tell }) => {
-    const { driver, definition } = registry.backend(backendId);
-    const silentForMs = clock.now() - driver.lastSeenAt();
-    const isAlive = !asked && silentForMs < definition.settings.server.health.intervalMs;
-    try {
-      if (!isAlive) await withLimit(clock, timeoutMs, signal, (limited) => driver.probe(limited));
-      tell({ type: 'probe.passed', at: clock.now() });
-    } catch (error) {
-      tell({ type: 'probe.failed', at: clock.now(), reason: messageOf(error) });
-    }
-    if (asked) registry.backend(backendId).checked();
-  });
+  return asynchronousActor<ProbeReport, ProbeInput>(
+    registry,
+    async ({ backendId, asked, timeoutMs }, { signal, tell }) => {
+      const { driver, definition } = registry.backend(backendId);
+      const silentForMs = clock.now() - driver.lastSeenAt();
+      const isAlive = !asked && silentForMs < definition.settings.server.health.intervalMs;
+      try {
+        if (!isAlive) await withLimit(clock, timeoutMs, signal, (limited) => driver.probe(limited));
+        tell({ type: 'probe.passed', at: clock.now() });
+      } catch (error) {
+        tell({ type: 'probe.failed', at: clock.now(), reason: messageOf(error) });
+      }
+      if (asked) registry.backend(backendId).checked();
+    },
+  );
 }

@@ -94,7 +94,7 @@ function subscriptionActor(registry: Registry) {
 
 function reconcileActor(registry: Registry) {
   const { clock } = registry;
-  return asynchronousActor<StreamEvent, StreamSubject>(async ({ backendId, streamId }, { signal, tell }) => {
+  return asynchronousActor<StreamEvent, StreamSubject>(registry, async ({ backendId, streamId }, { signal, tell }) => {
     try {
       const turns = registry.stream(backendId, streamId).running();
       const drivers = turns.map((turn) => turn.driver).filter((driver) => driver !== undefined);
@@ -109,7 +109,7 @@ function reconcileActor(registry: Registry) {
 /** Wakes when the stream would be stalled if nothing came until then; events re-arm nothing. */
 function stallWatchActor(registry: Registry) {
   const { clock } = registry;
-  return asynchronousActor<StreamEvent, StreamSubject>(async ({ backendId, streamId }, { signal, tell }) => {
+  return asynchronousActor<StreamEvent, StreamSubject>(registry, async ({ backendId, streamId }, { signal, tell }) => {
     const { stallMs } = registry.backend(backendId).definition.settings.stream;
     const { connection } = registry.stream(backendId, streamId);
     let stalled = false;

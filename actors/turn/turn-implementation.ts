@@ -25,6 +25,7 @@ export function provideTurn(registry: Registry) {
   const entryOf = ({ turnId }: TurnSubject) => registry.turn(turnId);
   return turnMachine.provide({
     actors: {
+      quieter: quieterActor(registry),
       dispatch: dispatchActor(registry),
       auditor: auditorActor(registry),
       canceller: cancellerActor(registry),
@@ -83,23 +84,29 @@ function retire({ clock, logger }: Registry, { session, backend }: TurnEntry): v
   );
 }
 
-/** Sends the prompt, once what an earlier turn left behind is quiet. */
-function dispatchActor(registry: Registry) {
+/** Ends what an earlier turn left working. It has had its chance when the limit is over: the prompt is sent all the same. */
+function quieterActor(registry: Registry) {
   const { clock, logger } = registry;
-  return asynchronousActor<TurnEvent, TurnSubject>(async ({ turnId }, { signal, tell }) => {
+  return asynchronousActor<TurnEvent, TurnSubject>(registry, async ({ turnId }, { signal, tell }) => {
     const { turn, session } = registry.turn(turnId);
     if (session.unquiet) {
-      await withLimit(clock, turn.limits.cancelTimeoutMs, signal, (limited) => session.driver.quiet(limited)).catch(
-        (error: unknown) => {
-          logger.warn(
-            { error, sessionId: session.id },
-            'The session did not become quiet; the next prompt is sent all the same.',
-          );
-        },
-      );
+      const work = (limited: AbortSignal) => session.driver.quiet(limited);
+      await withLimit(clock, turn.limits.cancelTimeoutMs, signal, work).catch((error: unknown) => {
+        if (!signal.aborted) logger.warn({ error, sessionId: session.id }, 'The session did not become quiet.');
+      });
+      if (signal.aborted) return;
       session.unquiet = false;
     }
-    if (signal.aborted || !turn.driver) return;
+    tell({ type: 'session.quiet', at: clock.now() });
+  });
+}
+
+/** Sends the prompt once. */
+function dispatchActor(registry: Registry) {
+  const { clock } = registry;
+  return asynchronousActor<TurnEvent, TurnSubject>(registry, async ({ turnId }, { signal, tell }) => {
+    const { turn } = registry.turn(turnId);
+    if (!turn.driver) throw new Error(`The turn ${turnId} was not admitted.`);
     turn.beginDispatch();
     const outcome = await turn.driver.send(signal);
     const at = clock.now();
@@ -116,7 +123,7 @@ function dispatchActor(registry: Registry) {
 /** Asks what became of the prompt until somebody knows. */
 function auditorActor(registry: Registry) {
   const { clock } = registry;
-  return asynchronousActor<TurnEvent, TurnSubject>(async ({ turnId }, { signal, tell }) => {
+  return asynchronousActor<TurnEvent, TurnSubject>(registry, async ({ turnId }, { signal, tell }) => {
     const { session, backend } = registry.turn(turnId);
     while (!signal.aborted) {
       if (backend.state === 'failed' || backend.state === 'idle') tell(backendGaveUp(clock.now(), backend));
@@ -135,7 +142,7 @@ function backendGaveUp(at: number, { lastError, id }: TurnEntry['backend']): Tur
 /** Cancels at once, at the first sign of work after that, and again and again: each one may be lost. */
 function cancellerActor(registry: Registry) {
   const { clock, logger } = registry;
-  return asynchronousActor<TurnEvent, TurnSubject>(async ({ turnId }, { signal }) => {
+  return asynchronousActor<TurnEvent, TurnSubject>(registry, async ({ turnId }, { signal }) => {
     const { turn, session } = registry.turn(turnId);
     const cancel = () => {
       withLimit(clock, CANCEL_LIMIT_MS, signal, async (limited) => turn.driver?.cancel(limited)).catch(
@@ -158,6 +165,7 @@ function cancellerActor(registry: Registry) {
 function inactivityActor(registry: Registry) {
   const { clock } = registry;
   return asynchronousActor<TurnEvent, { turnId: string; limitMs: number }>(
+    registry,
     async ({ turnId, limitMs }, { signal, tell }) => {
       const { turn } = registry.turn(turnId);
       turn.touch();

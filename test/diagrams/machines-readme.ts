@@ -26,6 +26,7 @@ supervisor                        starts, routes, drains; restarts a chart that 
 │                 ├─ stallWatch      notices silence
 │                 └─ backoff
 └─ group → turn                   one prompt until it settles, only while it is not settled
+              ├─ quieter             ends what an earlier turn left working
               ├─ dispatch            sends the prompt
               ├─ auditor             asks what became of it
               ├─ canceller           cancels until it took

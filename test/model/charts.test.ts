@@ -138,7 +138,7 @@ const charts: Record<string, ChartUnderTest> = {
   },
   turn: {
     machine: turnMachine.provide({
-      actors: { dispatch: idle, auditor: idle, canceller: idle, inactivityClock: idle },
+      actors: { quieter: idle, dispatch: idle, auditor: idle, canceller: idle, inactivityClock: idle },
     }),
     inputs: [{ turnId: 'turn-1', inactivityTimeoutMs: 300_000, deadlineMs: 3_600_000, cancelTimeoutMs: 15_000 }],
     alphabet: {
@@ -156,6 +156,7 @@ const charts: Record<string, ChartUnderTest> = {
       'dispatch.accepted': [{ at }],
       'dispatch.refused': [{ at, failure }],
       'dispatch.unknown': [{ at, failure }],
+      'session.quiet': [{ at }],
       'backend.available': [{ at }],
       'backend.lost': [{ at }],
       'backend.exited': [{ at }],
