@@ -22,7 +22,7 @@ async function askingWorld(ask: DecisionAsk, options: Omit<SupervisorOptions, 'b
     backend: { health: { enabled: false }, stream: { stallMs: 86_400_000 } },
     supervisor: options,
   });
-  const session = await world.supervisor.openSession({ backend: 'code', directory: '/work', chatId: 'chat-1' });
+  const session = await world.supervisor.openSession({ backend: 'code', directory: '/project', chatId: 'chat-1' });
   const turn = session.prompt('work');
   await world.clock.advance(0);
   const agent = world.backend.turn;
@@ -48,7 +48,7 @@ describe('what an agent asks', () => {
         sessionId: 'session-1',
         chatId: 'chat-1',
         turnId: turn.id,
-        directory: '/work',
+        directory: '/project',
         backend: 'code',
         expiresAt: expect.any(String) as string,
         title: 'bash · rm -rf /',
@@ -65,7 +65,7 @@ describe('what an agent asks', () => {
     const world = fakeWorld({ supervisor: { onPermission: () => ({ outcome: 'reject_once' }) } });
     const options = {
       backend: 'code',
-      directory: '/work',
+      directory: '/project',
       onPermission: () => ({ outcome: 'allow_always' }) as const,
     } as const;
     const session = await world.supervisor.openSession(options);
@@ -122,7 +122,7 @@ describe('what an agent asks', () => {
     world.supervisor.on('decision', ({ type, request }) => {
       if (type === 'asked') world.supervisor.decide(request.id, { outcome: 'allow_once' });
     });
-    const session = await world.supervisor.openSession({ backend: 'code', directory: '/work' });
+    const session = await world.supervisor.openSession({ backend: 'code', directory: '/project' });
     const turn = session.prompt('work');
     await world.clock.advance(0);
     world.backend.turn.fact({ kind: 'working' });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type FakeWorld, fakeWorld } from '../fixtures/fake-world.ts';
 
-const directory = '/work';
+const directory = '/project';
 const health = { intervalMs: 10_000, timeoutMs: 5_000, failureThreshold: 3, busyGraceMs: 120_000 };
 const sick = () => Promise.reject(new Error('no answer'));
 /** Never answers, but minds the signal as a request does. */

@@ -4,7 +4,7 @@ import { fakeWorld } from '../fixtures/fake-world.ts';
 import { FakeBackend } from '../fixtures/fake-backend.ts';
 import { settled } from '../fixtures/virtual-clock.ts';
 
-const open = { backend: 'code', directory: '/work', chatId: 'chat-1' } as const;
+const open = { backend: 'code', directory: '/project', chatId: 'chat-1' } as const;
 
 describe('a session', () => {
   it('is the same one for whoever opens the same chat, and stays until it is closed', async () => {
@@ -36,14 +36,14 @@ describe('a session', () => {
     await Promise.all(['/a', '/b'].map((directory) => supervisor.openSession({ ...open, directory })));
     expect([session.directory, backend.sessions.map(({ directory }) => directory)]).toEqual([
       '/b',
-      ['/work', '/a', '/b'],
+      ['/project', '/a', '/b'],
     ]);
   });
 
   it('gets a chat of its own where none is named', async () => {
     const { supervisor } = fakeWorld();
     const sessions = await Promise.all(
-      [0, 1].map(() => supervisor.openSession({ backend: 'code', directory: '/work' })),
+      [0, 1].map(() => supervisor.openSession({ backend: 'code', directory: '/project' })),
     );
     expect(new Set(sessions.map(({ chatId }) => chatId)).size).toBe(2);
   });
@@ -55,7 +55,7 @@ describe('a session', () => {
     await clock.advance(0);
     const moving = supervisor.openSession({ ...open, directory: '/elsewhere' });
     await clock.advance(0);
-    expect([session.directory, backend.sessions.length]).toEqual(['/work', 1]);
+    expect([session.directory, backend.sessions.length]).toEqual(['/project', 1]);
     backend.turn.complete();
     await turn.result;
     expect(await moving).toBe(session);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type FakeWorld, fakeWorld } from '../fixtures/fake-world.ts';
 import type { FakeConnection } from '../fixtures/fake-backend.ts';
 
-const directory = '/work';
+const directory = '/project';
 const lost = { code: 'ERR_STREAM_FAILED', message: 'reset' };
 const refuse = (connection: FakeConnection) => connection.observer.failed(false, lost);
 
@@ -32,7 +32,7 @@ describe('the event stream', () => {
   it('is one connection for all sessions of the server', async () => {
     const world = await openWorld();
     for (let count = 0; count < 19; count += 1)
-      await world.supervisor.openSession({ backend: 'code', directory: `/work/${count}` });
+      await world.supervisor.openSession({ backend: 'code', directory: `/project/${count}` });
     await world.clock.advance(0);
     expect(world.backend.connections.map(({ target }) => target)).toEqual([{}]);
   });
@@ -47,10 +47,10 @@ describe('the event stream', () => {
       targets.push(world.backend.connections.map(({ target }) => target));
     }
     expect(targets).toEqual([
-      [{ directory: '/work' }, { directory: '/other' }],
+      [{ directory: '/project' }, { directory: '/other' }],
       [
-        { directory: '/work', sessionId: 'agent-session-1' },
-        { directory: '/work', sessionId: 'agent-session-2' },
+        { directory: '/project', sessionId: 'agent-session-1' },
+        { directory: '/project', sessionId: 'agent-session-2' },
         { directory: '/other', sessionId: 'agent-session-3' },
       ],
     ]);

@@ -4,7 +4,7 @@ import { fakeWorld } from '../fixtures/fake-world.ts';
 import type { FakeTurn } from '../fixtures/fake-backend.ts';
 import type { DispatchOutcome, TurnFact } from '../../actors/ports.ts';
 
-const directory = '/work';
+const directory = '/project';
 
 async function openWorld(options: Parameters<typeof fakeWorld>[0] = {}) {
   const world = fakeWorld({ backend: { health: { enabled: false }, stream: { stallMs: 86_400_000 } }, ...options });

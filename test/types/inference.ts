@@ -10,12 +10,12 @@ export async function inference(custom: BackendDefinition<{ token: string }>): P
   const baseUrl: string = lease.baseUrl;
   const { token }: { token: string } = await supervisor.backend('other').acquire();
   const handle: BackendHandle<OpencodeLease> = supervisor.backend('code');
-  const session: Session = await supervisor.openSession({ backend: 'other', directory: '/work' });
+  const session: Session = await supervisor.openSession({ backend: 'other', directory: '/project' });
 
   // @ts-expect-error -- there is no such backend
   supervisor.backend('nope');
   // @ts-expect-error -- there is no such backend
-  await supervisor.openSession({ backend: 'nope', directory: '/work' });
+  await supervisor.openSession({ backend: 'nope', directory: '/project' });
   // @ts-expect-error -- this lease is of another backend
   const wrong: OpencodeLease = await supervisor.backend('other').acquire();
   // @ts-expect-error -- there is no such option

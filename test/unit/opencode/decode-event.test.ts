@@ -215,7 +215,7 @@ describe('an event of an opencode server', () => {
     ['noise', event('plugin.added', { id: 'x' }), { type: 'ignored' }],
   ])('is decoded: %s', (_, raw, decoded) => {
     expect(decodeEvent(raw)).toEqual(decoded);
-    expect(decodeEvent({ directory: '/work', project: 'p', payload: raw })).toEqual(decoded);
+    expect(decodeEvent({ directory: '/project', project: 'p', payload: raw })).toEqual(decoded);
   });
 
   it('of an unknown type is handed on with its session', () => {

@@ -74,7 +74,9 @@ function attach(demultiplexer: Demultiplexer, sessionId: string): TurnFact[] {
     retract: ignore,
     fact: (fact) => void facts.push(fact),
   };
-  demultiplexer.attach(new TurnTranslator({ sessionId, directory: '/work', messageId: `msg_of_${sessionId}` }, sink));
+  demultiplexer.attach(
+    new TurnTranslator({ sessionId, directory: '/project', messageId: `msg_of_${sessionId}` }, sink),
+  );
   return facts;
 }
 
@@ -100,7 +102,7 @@ describe('a connection to a server’s events', () => {
     const { connection, sinks, send, read } = await connected({ serves: (turn) => turn.sessionId === 'ses_1' });
     connection.release();
     send(status('ses_1', 'busy'));
-    send({ directory: '/work', payload: status('ses_2', 'busy') });
+    send({ directory: '/project', payload: status('ses_2', 'busy') });
     send(status('ses_unknown', 'busy'));
     await read();
     expect(sinks).toEqual([[{ kind: 'working' }], []]);
@@ -119,7 +121,7 @@ describe('a connection to a server’s events', () => {
   it('skips the second telling of everything', async () => {
     const { connection, sinks, send, read } = await connected();
     connection.release();
-    send({ directory: '/work', project: 'p', payload: { type: 'sync', syncEvent: status('ses_1', 'busy') } });
+    send({ directory: '/project', project: 'p', payload: { type: 'sync', syncEvent: status('ses_1', 'busy') } });
     await read();
     expect(sinks[0]).toEqual([]);
   });

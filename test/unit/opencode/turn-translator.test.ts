@@ -22,7 +22,7 @@ class Recorder implements TurnSink {
 function running(sessionId = 'ses_1', messageId = 'msg_user') {
   const sink = new Recorder();
   const demultiplexer = new Demultiplexer();
-  const turn = new TurnTranslator({ sessionId, directory: '/work', messageId }, sink);
+  const turn = new TurnTranslator({ sessionId, directory: '/project', messageId }, sink);
   demultiplexer.attach(turn);
   const say = (type: string, properties: object) => demultiplexer.dispatch(decodeEvent({ type, properties }));
   const message = (id: string, fields: object = {}, sessionID = sessionId) =>
@@ -212,7 +212,7 @@ describe('what a server says of a turn', () => {
     const first = running('ses_1', 'msg_1');
     const sink = new Recorder();
     first.demultiplexer.attach(
-      new TurnTranslator({ sessionId: 'ses_2', directory: '/work', messageId: 'msg_2' }, sink),
+      new TurnTranslator({ sessionId: 'ses_2', directory: '/project', messageId: 'msg_2' }, sink),
     );
     first.status('busy', 'ses_2');
     first.status('busy', 'ses_1');
