@@ -49,14 +49,21 @@ export class PrivateConfig {
 
   constructor(config: Readonly<Record<string, unknown>>, redactor: Redactor) {
     this.#redactor = redactor;
-    this.content = JSON.stringify(this.#conceal(config, ''));
+    try {
+      this.content = JSON.stringify(this.#conceal(config, ''));
+    } catch (error) {
+      void this.remove();
+      throw error;
+    }
   }
 
-  remove(): void {
-    if (this.#directory === undefined) return;
-    rmSync(this.#directory, { recursive: true, force: true });
-    unguardDirectory(this.#directory);
+  /** Removes the files at once, and resolves when nothing watches over them any more. */
+  async remove(): Promise<void> {
+    const directory = this.#directory;
+    if (directory === undefined) return;
     this.#directory = undefined;
+    rmSync(directory, { recursive: true, force: true });
+    await unguardDirectory(directory);
   }
 
   #conceal(value: unknown, name: string): unknown {

@@ -77,12 +77,12 @@ export class ServerLife implements ProcessLife {
   async #run(): Promise<void> {
     try {
       await this.#prepare();
-      if (this.#abandoned.signal.aborted) return void this.#end(abandoned(), '');
+      if (this.#abandoned.signal.aborted) return void (await this.#end(abandoned(), ''));
       const end = await this.#spawn();
       const failure = this.#baseUrl === undefined ? this.#startFailure(end) : exitFailure(end);
-      this.#end(failure, this.#process?.stderrTail(STDERR_TAIL) ?? '');
+      await this.#end(failure, this.#process?.stderrTail(STDERR_TAIL) ?? '');
     } catch (error) {
-      this.#end(toFailure(error, 'ERR_SPAWN_FAILED'), '');
+      await this.#end(toFailure(error, 'ERR_SPAWN_FAILED'), '');
     }
   }
 
@@ -139,9 +139,9 @@ export class ServerLife implements ProcessLife {
     return { code: 'ERR_EXITED_BEFORE_READY', reason: 'fixed-port-taken', message: `${message}. ${hint}` };
   }
 
-  #end(failure: Failure, stderrTail: string): void {
+  async #end(failure: Failure, stderrTail: string): Promise<void> {
     this.#over = true;
-    this.#config?.remove();
+    await this.#config?.remove();
     this.#observer.ended({ failure: { ...failure, message: this.redactor.redact(failure.message) }, stderrTail });
   }
 }

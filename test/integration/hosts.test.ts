@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -30,8 +29,12 @@ const taskOf = (prompt: string, overrides: OpencodeOptions = {}): HostTask => ({
 });
 const hiding = { command: 'setsid nohup sleep 300 >/dev/null 2>&1 & echo hidden; sleep 300', description: 'hides' };
 const busy = `[[say Working. ]][[tool bash ${JSON.stringify(hiding)}]]`;
-const left = () => [...processesWith(world.root), ...processesCalled('agent-supervisor-guardian')];
-const secrets = () => readdirSync(tmpdir()).filter((name) => /^agent-supervisor-(?!test|process|bundle)/.test(name));
+/** Guardians carry no mark: what they watch over is in their arguments. */
+const guardians = () => processesCalled('agent-supervisor-guardian', world.root);
+const left = () => [...processesWith(world.root), ...guardians()];
+const secrets = () => readdirSync(world.directory('tmp')).filter((name) => name.startsWith('agent-supervisor-'));
+/** Hosts keep their private directories in the world, where nobody else's are. */
+const hostEnvironment = () => ({ ...process.env, TMPDIR: world.directory('tmp') });
 
 /** Runs the bundled host as a process of its own, and gives its lines. */
 function runHost(
@@ -39,6 +42,7 @@ function runHost(
   overrides?: OpencodeOptions,
 ): { host: ChildProcess; lines: string[]; said: (part: string) => Promise<number> } {
   const host = spawn(process.execPath, [bundle.path, JSON.stringify(taskOf(prompt, overrides))], {
+    env: hostEnvironment(),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines: string[] = [];
@@ -92,22 +96,21 @@ describe('a host that dies in the middle of a turn', () => {
   it('leaves nothing either when its guardian was killed before it: the guardian is replaced', async () => {
     const { host, said } = runHost(busy);
     await said('hidden');
-    const [guardian = 0] = processesCalled('agent-supervisor-guardian');
-    process.kill(guardian, 'SIGKILL');
-    await until(
-      'there is another guardian',
-      () => processesCalled('agent-supervisor-guardian').some((pid) => pid !== guardian),
-      5_000,
-    );
+    const [guardian] = guardians();
+    process.kill(guardian ?? Number.NaN, 'SIGKILL');
+    await until('there is another guardian', () => guardians().some((pid) => pid !== guardian), 5_000);
     host.kill('SIGKILL');
     await once(host, 'exit');
-    await until('everything is gone', () => left().length === 0, 2_000);
+    await until('everything is gone', () => left().length === 0 && secrets().length === 0, 2_000);
   });
 });
 
 describe('a worker thread', () => {
   it('runs a session', async () => {
-    const worker = new Worker(bundle.path, { workerData: taskOf('[[say Hello from a worker]]') });
+    const worker = new Worker(bundle.path, {
+      workerData: taskOf('[[say Hello from a worker]]'),
+      env: hostEnvironment(),
+    });
     const lines: string[] = [];
     worker.on('message', (line: string) => lines.push(line));
     await once(worker, 'exit');
@@ -116,7 +119,7 @@ describe('a worker thread', () => {
   });
 
   it('that is terminated in the middle of a turn leaves nothing', async () => {
-    const worker = new Worker(bundle.path, { workerData: taskOf(busy) });
+    const worker = new Worker(bundle.path, { workerData: taskOf(busy), env: hostEnvironment() });
     const lines: string[] = [];
     worker.on('message', (line: string) => lines.push(line));
     await until('a tool runs', () => lines.some((line) => line.includes('hidden')), 30_000);

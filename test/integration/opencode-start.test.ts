@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { opencode, type OpencodeOptions } from '../../adapters/opencode/index.ts';
+import { RUN_VARIABLE, runId } from '../../adapters/process/run-identity.ts';
 import { type BackendDefinition, type BackendStatus, createSupervisor, type Supervisor } from '../../index.ts';
 import { holdings, isAlive, processesWith } from '../fixtures/leftovers.ts';
 import { misbehaving } from '../fixtures/misbehaving-backend.ts';
@@ -24,7 +25,7 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const supervisor of started.splice(0)) await supervisor.stop();
   expect(holdings().childProcesses).toEqual(before.childProcesses);
-  expect(processesWith('AGENT_SUPERVISOR_RUN=')).toEqual([]);
+  expect(processesWith(`${RUN_VARIABLE}=${runId()}:`)).toEqual([]);
 });
 afterAll(() => world.remove());
 
