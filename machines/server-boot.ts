@@ -1,6 +1,9 @@
 import { setupServer } from './server-setup.ts';
 
-/** The way to a proven server: the same when starting and when restarting. */
+/** Asked for while a process boots: it may have read what the caller has changed since, so another one replaces it. */
+const replaceable = { 'server.restart': { target: '#server.recovering', actions: 'forgetFailure' } } as const;
+
+/** The way to a proven server: the same when starting and when restarting. A restart asked for in `preparing` joins. */
 const preparing = setupServer.createStateConfig({
   description: 'Command, directory, port and password are settled.',
   on: {
@@ -13,6 +16,7 @@ const preparing = setupServer.createStateConfig({
 const launching = setupServer.createStateConfig({
   description: 'The process is being spawned.',
   on: {
+    ...replaceable,
     'process.spawned': {
       target: 'awaitingReady',
       actions: { type: 'notePid', params: ({ event }) => ({ pid: event.pid }) },
@@ -22,6 +26,7 @@ const launching = setupServer.createStateConfig({
 const awaitingReady = setupServer.createStateConfig({
   description: 'Waits for the line that names the address.',
   on: {
+    ...replaceable,
     'process.listening': {
       target: 'verifyingVersion',
       actions: { type: 'notePort', params: ({ event }) => ({ port: event.port }) },
@@ -36,6 +41,7 @@ const verifyingVersion = setupServer.createStateConfig({
     input: ({ context }) => ({ backendId: context.backendId, generation: context.generation }),
   },
   on: {
+    ...replaceable,
     'verify.passed': {
       target: '#server.healthy',
       actions: { type: 'noteHealthy', params: ({ event }) => ({ at: event.at, version: event.version }) },

@@ -80,6 +80,12 @@ export const serverMachine = setupServer.createMachine({
         params: ({ event }) => ({ groupId: event.groupId, streamId: event.streamId }),
       },
     },
+    'group.childFailed': {
+      actions: {
+        type: 'reportStreamCrash',
+        params: ({ event }) => ({ streamId: event.childId, error: event.error }),
+      },
+    },
   },
   states: {
     idle: {
@@ -187,6 +193,7 @@ export const serverMachine = setupServer.createMachine({
               },
               whenEnded['process.ended'],
             ],
+            'server.restart': { actions: 'forgetFailure' },
             'server.stop': { target: '#server.stopping' },
           },
           after: { stopLimit: { target: 'judging', actions: ['forgetProcess', 'clearProcess'] } },

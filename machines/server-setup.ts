@@ -96,6 +96,8 @@ export const setupServer = setup({
     announce: () => undefined,
     /** Called on entry of a top-level state; the composition tells the host. */
     reportState: (_, _params: { readonly state: string }) => undefined,
+    /** The chart of a stream broke; the composition closes what it held, and opens it anew. */
+    reportStreamCrash: (_, _params: { readonly streamId: string; readonly error: unknown }) => undefined,
     launch: spawnChild('process', { id: 'process', input: subject }),
     countLife: assign({ generation: ({ context }) => context.generation + 1, pid: null, port: null, version: null }),
     stopProcess: sendTo('process', { type: 'process.stop' }),

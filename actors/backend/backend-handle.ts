@@ -87,6 +87,7 @@ export class BackendHandleImplementation implements BackendHandle {
     const { clock, options } = this.#runtime;
     const { timeoutMs } = this.#backend.definition.settings.server.health;
     const askedAt = clock.now();
+    const life = this.#backend.lifeEnded;
     try {
       await withLimit(clock, timeoutMs, signal, (limited) => this.#backend.driver.probe(limited));
     } catch (cause) {
@@ -98,6 +99,7 @@ export class BackendHandleImplementation implements BackendHandle {
         `The backend ${this.#backend.id} does not answer.`,
         details,
       );
+      if (life.aborted) return this.#healthy(signal);
       if (this.#backend.turns > 0) throw silent;
       await withLimit(clock, options.openTimeoutMs, signal, (limited) => this.#replace(limited));
       if (!this.#backend.isAvailable) throw silent;

@@ -140,14 +140,17 @@ export class BackendRuntime {
 
   /** The stream that carries a session's events; made where it is the first. */
   streamFor(sessionId: string, directory: string): StreamRuntime {
-    const { scope, stallMs: _, ...settings } = this.definition.settings.stream;
-    const { key, target } = placeOf(scope, sessionId, directory);
+    const { key, target } = placeOf(this.definition.settings.stream.scope, sessionId, directory);
     const known = this.streams.get(key);
     if (known) return known;
-    const stream = new StreamRuntime({ slot: this.#freeSlot(), key, target });
+    const stream = new StreamRuntime({
+      slot: this.#freeSlot(),
+      key,
+      target,
+      open: (opened) => this.#openStream(opened),
+    });
     this.streams.set(key, stream);
-    const input = { backendId: this.id, streamId: stream.id, ...settings };
-    this.send({ type: 'server.openStream', groupId: groupOf(stream), streamId: stream.id, input });
+    this.#openStream(stream);
     return stream;
   }
 
@@ -169,6 +172,12 @@ export class BackendRuntime {
   streamById(streamId: string): StreamRuntime | undefined {
     for (const stream of this.streams.values()) if (stream.id === streamId) return stream;
     return undefined;
+  }
+
+  #openStream(stream: StreamRuntime): void {
+    const { scope: _, stallMs: __, ...settings } = this.definition.settings.stream;
+    const input = { backendId: this.id, streamId: stream.id, ...settings };
+    this.send({ type: 'server.openStream', groupId: groupOf(stream), streamId: stream.id, input });
   }
 
   #freeSlot(): number {

@@ -18,6 +18,7 @@ import { reasonOf } from './transition-reason.ts';
 /** What the composition wants to hear of a server. */
 export interface ServerObserver {
   stateChanged(backend: BackendRuntime, change: StateChange): void;
+  streamCrashed(backend: BackendRuntime, streamId: string, error: unknown): void;
 }
 
 /** The server chart over the drivers. */
@@ -42,6 +43,9 @@ export function provideServer(registry: Registry, observer: ServerObserver) {
         );
         observer.stateChanged(backend, change);
       }),
+      reportStreamCrash: guarded(logger, 'reportStreamCrash', ({ context }, { streamId, error }) =>
+        observer.streamCrashed(registry.backend(context.backendId), streamId, error),
+      ),
     },
   });
 }

@@ -10,6 +10,14 @@ export interface StreamActor {
   getSnapshot(): { readonly value: unknown };
 }
 
+export interface StreamRuntimeOptions {
+  readonly slot: number;
+  readonly key: string;
+  readonly target: ConnectionTarget;
+  /** Gives the stream an actor. */
+  readonly open: (stream: StreamRuntime) => void;
+}
+
 /** The data plane of one event stream: its connection, and the sessions attached to it. */
 export class StreamRuntime {
   readonly id: string;
@@ -21,13 +29,17 @@ export class StreamRuntime {
   connection: Connection | undefined;
   /** Events flow: prompts may be sent. */
   isOpen = false;
+  /** When its chart broke, within the intensity window; monotonic milliseconds. */
+  crashes: readonly number[] = [];
+  readonly #open: (stream: StreamRuntime) => void;
   #actor: StreamActor | undefined;
 
-  constructor({ slot, key, target }: { slot: number; key: string; target: ConnectionTarget }) {
+  constructor({ slot, key, target, open }: StreamRuntimeOptions) {
     this.id = `stream-${slot}`;
     this.slot = slot;
     this.key = key;
     this.target = target;
+    this.#open = open;
   }
 
   get actor(): StreamActor | undefined {
@@ -43,8 +55,17 @@ export class StreamRuntime {
     this.#actor = actor;
   }
 
+  /** The actor broke: what it held is closed. The next `start` makes another. */
+  unbind(): void {
+    this.#actor = undefined;
+    this.isOpen = false;
+    this.connection?.close();
+    this.connection = undefined;
+  }
+
   start(): void {
-    this.#send({ type: 'stream.start' });
+    if (this.#actor) this.#send({ type: 'stream.start' });
+    else this.#open(this);
   }
 
   /** The server is to be asked about the running turns, soon. */

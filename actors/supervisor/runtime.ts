@@ -3,6 +3,7 @@ import type { BackoffInput } from '../../machines/backoff-machine.ts';
 import { MAX_GROUP_CHILDREN } from '../../machines/group-machine.ts';
 import { withJitter } from '../../machines/policies/backoff.ts';
 import type { Failure } from '../../machines/policies/failure-class.ts';
+import { admitRestart } from '../../machines/policies/restart-policy.ts';
 import type { ServerEvent } from '../../machines/server-setup.ts';
 import { serverActorId, type SupervisorEvent } from '../../machines/supervisor-setup.ts';
 import { BackendRuntime, type StateChange } from '../backend/backend-runtime.ts';
@@ -160,6 +161,25 @@ export class SupervisorRuntime implements Registry, RootObserver {
       this.#send({ type: 'backend.crashed', at: this.clock.now(), backendId: backend.id });
       for (const session of backend.sessions) backend.attach(session);
     });
+  }
+
+  /** A stream's chart broke: it is opened anew, or, where that is of no use any more, not before the next prompt. */
+  streamCrashed(backend: BackendRuntime, streamId: string, error: unknown): void {
+    const stream = backend.streamById(streamId);
+    if (!stream) return;
+    const at = this.clock.now();
+    const failure = toFailure(error);
+    const message = `The chart of ${backend.id}/${streamId} broke: ${messageOf(error)}`;
+    this.warn({ code: 'ERR_INTERNAL', message, backend: backend.id });
+    const { admitted, history } = admitRestart(CHART_INTENSITY, stream.crashes, at);
+    stream.crashes = history;
+    stream.unbind();
+    const to = admitted ? 'recovering' : 'failed';
+    this.streamChanged(backend.id, stream, { to, event: { type: 'stream.crashed' }, failure });
+    for (const turn of stream.running()) {
+      turn.send(admitted ? { type: 'backend.lost', at } : { type: 'backend.failed', at, failure });
+    }
+    if (admitted) stream.start();
   }
 
   abandoned(backendId: string): void {

@@ -125,6 +125,7 @@ const charts: Record<string, ChartUnderTest> = {
       'verify.failed': [{ at, failure: permanent }],
       'health.passed': [{ at }],
       'health.failed': [{ at, reason: 'slow' }],
+      'group.childFailed': [{ childId: 'stream-0', error: 'broke' }],
     },
     relevant: ({ failures, turns, budget, restartHistory, failure: why }: ServerGuards) => [
       Math.min(failures, 2),

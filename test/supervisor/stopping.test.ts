@@ -107,6 +107,56 @@ describe('stopping and restarting', () => {
     expect(events.transition.find(({ to }) => to === 'recovering')?.reason).toBe('restart requested: new config');
   });
 
+  it('replaces a process that boots when a restart is asked for: it may have read what was changed since', async () => {
+    const { backend, supervisor, transitions } = fakeWorld();
+    backend.onLaunch = (life) => {
+      life.observer.prepared(1);
+      life.observer.spawned(2);
+    };
+    const starting = supervisor.backend('code').start();
+    await settled();
+    const [booting] = backend.lives;
+    backend.onLaunch = (life) => life.up();
+    const [one, two] = await Promise.all([
+      supervisor.backend('code').restart('new config'),
+      supervisor.backend('code').restart('new config'),
+    ]);
+    expect([one.state, two.state, (await starting).state]).toEqual(['healthy', 'healthy', 'healthy']);
+    expect([booting?.isOver, backend.lives.length]).toEqual([true, 2]);
+    expect(transitions).not.toContain('code recovering → failed');
+  });
+
+  it('joins a restart that is asked for before the process is spawned', async () => {
+    const { backend, supervisor } = fakeWorld();
+    backend.onLaunch = () => undefined;
+    const starting = supervisor.backend('code').start();
+    await settled();
+    const restarting = supervisor.backend('code').restart('new config');
+    await settled();
+    backend.life.up();
+    expect([(await starting).state, (await restarting).state]).toEqual(['healthy', 'healthy']);
+    expect(backend.lives).toHaveLength(1);
+  });
+
+  it('restarts on request while a life that failed is ended, and counts that as no failure', async () => {
+    const { backend, supervisor, clock } = fakeWorld({
+      backend: { readyTimeoutMs: 1_000, startAttempts: 1, restart: { maxRestarts: 0 } },
+    });
+    backend.onLaunch = (life) => {
+      life.observer.prepared(1);
+      life.observer.spawned(2);
+      life.onStop = () => undefined;
+    };
+    const starting = supervisor.backend('code').start();
+    await clock.advance(1_000);
+    expect(supervisor.status().backends['code']?.detail).toBe('recovering.stopping');
+    const restarting = supervisor.backend('code').restart();
+    await settled();
+    backend.onLaunch = (life) => life.up();
+    backend.life.end();
+    expect([(await starting).state, (await restarting).state]).toEqual(['healthy', 'healthy']);
+  });
+
   it('stops what was started in reverse order, and each is gone before the next is stopped', async () => {
     const { FakeBackend } = await import('../fixtures/fake-backend.ts');
     const { createSupervisor } = await import('../../index.ts');
