@@ -74,7 +74,8 @@ export interface LifeObserver {
   prepared(port: number): void;
   spawned(pid: number): void;
   listening(port: number): void;
-  ended(end: { readonly failure: Failure; readonly stderrTail: string }): void;
+  /** `survivors` are the pids that could not be ended. */
+  ended(end: { readonly failure: Failure; readonly stderrTail: string; readonly survivors: readonly number[] }): void;
 }
 
 export interface ProcessLife {

@@ -1,7 +1,7 @@
 import type { BackoffInput } from '../machines/backoff-machine.ts';
 import type { Failure } from '../machines/policies/failure-class.ts';
 import type { BackendRuntime } from './backend/backend-runtime.ts';
-import type { Clock, Logger } from './contract/supervisor.ts';
+import type { Clock, Logger, SupervisorEvents } from './contract/supervisor.ts';
 import type { SessionRecord } from './session/session-record.ts';
 import type { StreamRuntime } from './stream/stream-runtime.ts';
 import type { TurnRuntime } from './turn/turn-runtime.ts';
@@ -31,5 +31,7 @@ export interface Registry {
   turn(turnId: string): TurnEntry;
   /** A stream's chart entered a top-level state. */
   streamChanged(backendId: string, stream: StreamRuntime, change: StreamChange): void;
+  /** Tells the host what it should look at; nothing stops for it. */
+  warn(warning: SupervisorEvents['warning']): void;
   backoffDelay(input: BackoffInput): number;
 }

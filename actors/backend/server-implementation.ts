@@ -7,6 +7,7 @@ import type { ServerEvent, ServerSubject } from '../../machines/server-setup.ts'
 import { asynchronousActor } from '../asynchronous-actor.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { LifecycleState } from '../contract/status.ts';
+import type { SupervisorEvents } from '../contract/supervisor.ts';
 import { messageOf, toFailure } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import type { LifeObserver } from '../ports.ts';
@@ -61,7 +62,7 @@ function processActor(registry: Registry) {
       if (!isCurrent) backend.lifeOver();
       sendBack(event);
     };
-    const life = backend.driver.launch(input.generation, lifeObserver(registry, tell));
+    const life = backend.driver.launch(input.generation, lifeObserver(registry, backend, tell));
     const release = backend.scope.defer(() => life.release());
     receive((command) => (command.type === 'process.kill' ? life.kill() : life.stop()));
     return () => {
@@ -72,13 +73,22 @@ function processActor(registry: Registry) {
   });
 }
 
-function lifeObserver({ clock }: Registry, tell: (event: ServerEvent) => void): LifeObserver {
+function lifeObserver(registry: Registry, { id }: BackendRuntime, tell: (event: ServerEvent) => void): LifeObserver {
+  const { clock } = registry;
   return {
     prepared: (port) => tell({ type: 'process.prepared', at: clock.now(), port }),
     spawned: (pid) => tell({ type: 'process.spawned', at: clock.now(), pid }),
     listening: (port) => tell({ type: 'process.listening', at: clock.now(), port }),
-    ended: (end) => tell({ type: 'process.ended', at: clock.now(), ...end }),
+    ended: ({ survivors, ...end }) => {
+      if (survivors.length > 0) registry.warn(leftRunning(id, survivors));
+      tell({ type: 'process.ended', at: clock.now(), ...end });
+    },
   };
+}
+
+function leftRunning(backend: string, survivors: readonly number[]): SupervisorEvents['warning'] {
+  const message = `Processes of ${backend} could not be ended: ${survivors.join(', ')}. End them by hand.`;
+  return { code: 'ERR_INTERNAL', message, backend };
 }
 
 function verifyActor(registry: Registry) {

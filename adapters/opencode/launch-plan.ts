@@ -61,8 +61,12 @@ export class PrivateConfig {
   async remove(): Promise<void> {
     const directory = this.#directory;
     if (directory === undefined) return;
+    try {
+      rmSync(directory, { recursive: true, force: true });
+    } catch {
+      return; // It stays guarded, and goes with the host at the latest.
+    }
     this.#directory = undefined;
-    rmSync(directory, { recursive: true, force: true });
     await unguardDirectory(directory);
   }
 

@@ -75,15 +75,23 @@ export class ServerLife implements ProcessLife {
 
   /** Never rejects: whatever happens, the life ends with one `ended`. */
   async #run(): Promise<void> {
-    try {
-      await this.#prepare();
-      if (this.#abandoned.signal.aborted) return void (await this.#end(abandoned(), ''));
-      const end = await this.#spawn();
-      const failure = this.#baseUrl === undefined ? this.#startFailure(end) : exitFailure(end);
-      await this.#end(failure, this.#process?.stderrTail(STDERR_TAIL) ?? '');
-    } catch (error) {
-      await this.#end(toFailure(error, 'ERR_SPAWN_FAILED'), '');
-    }
+    const { failure, survivors } = await this.#live().catch((error: unknown) => ({
+      failure: toFailure(error, 'ERR_SPAWN_FAILED'),
+      survivors: [],
+    }));
+    this.#over = true;
+    await this.#config?.remove();
+    const message = this.redactor.redact(failure.message);
+    const stderrTail = this.#process?.stderrTail(STDERR_TAIL) ?? '';
+    this.#observer.ended({ failure: { ...failure, message }, stderrTail, survivors });
+  }
+
+  async #live(): Promise<{ failure: Failure; survivors: readonly number[] }> {
+    await this.#prepare();
+    if (this.#abandoned.signal.aborted) return { failure: abandoned(), survivors: [] };
+    const end = await this.#spawn();
+    const failure = this.#baseUrl === undefined ? this.#startFailure(end) : exitFailure(end);
+    return { failure, survivors: end.survivors };
   }
 
   async #prepare(): Promise<void> {
@@ -137,12 +145,6 @@ export class ServerLife implements ProcessLife {
     if (!isPortTaken) return { code: 'ERR_EXITED_BEFORE_READY', message };
     const hint = `Port ${this.#options.port} may be taken: choose another, or 0 for a free one.`;
     return { code: 'ERR_EXITED_BEFORE_READY', reason: 'fixed-port-taken', message: `${message}. ${hint}` };
-  }
-
-  async #end(failure: Failure, stderrTail: string): Promise<void> {
-    this.#over = true;
-    await this.#config?.remove();
-    this.#observer.ended({ failure: { ...failure, message: this.redactor.redact(failure.message) }, stderrTail });
   }
 }
 

@@ -102,7 +102,7 @@ describe('a server that dies', () => {
     await supervisor.backend('code').start();
     const [old] = backend.lives;
     await supervisor.backend('code').restart();
-    old?.observer.ended({ failure: { code: 'ERR_BACKEND_EXITED', message: 'late' }, stderrTail: '' });
+    old?.observer.ended({ failure: { code: 'ERR_BACKEND_EXITED', message: 'late' }, stderrTail: '', survivors: [] });
     await clock.advance(60_000);
     expect(supervisor.status().backends['code']).toMatchObject({ state: 'healthy', instances: [{ generation: 2 }] });
   });

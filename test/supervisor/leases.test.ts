@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fakeWorld } from '../fixtures/fake-world.ts';
+import { settled } from '../fixtures/virtual-clock.ts';
 
 const directory = '/project';
 
@@ -30,6 +31,28 @@ describe('a lease', () => {
     await supervisor.backend('code').start();
     backend.onProbe = silent;
     expect(await supervisor.backend('code').acquire()).toMatchObject({ generation: 2 });
+  });
+
+  it('costs a server that does not answer one restart, however many ask and however late they learn it', async () => {
+    const { backend, supervisor } = fakeWorld();
+    await supervisor.backend('code').start();
+    const late: (() => void)[] = [];
+    backend.onProbe = () => new Promise((_, reject) => late.push(() => reject(new Error('no answer'))));
+    const first = supervisor.backend('code').acquire();
+    const second = supervisor.backend('code').acquire();
+    await settled();
+    backend.onLaunch = (life) => {
+      life.observer.prepared(1);
+      life.observer.spawned(2);
+    };
+    late[0]?.();
+    await settled();
+    expect(supervisor.status().backends['code']?.detail).toBe('recovering.restarting.awaitingReady');
+    late[1]?.();
+    await settled();
+    backend.life.observer.listening(1);
+    expect(await Promise.all([first, second])).toMatchObject([{ generation: 2 }, { generation: 2 }]);
+    expect(backend.lives).toHaveLength(2);
   });
 
   it('is not worth the turns of others: a busy server that does not answer is left to its grace', async () => {

@@ -87,6 +87,15 @@ describe('stopping and restarting', () => {
     expect(backend.lives).toHaveLength(2);
   });
 
+  it('warns of processes that could not be ended, and goes on', async () => {
+    const { backend, supervisor, events } = fakeWorld();
+    await supervisor.backend('code').start();
+    backend.life.survivors = [4711, 4712];
+    expect(await supervisor.backend('code').stop()).toMatchObject({ state: 'idle' });
+    expect(events.warning).toMatchObject([{ code: 'ERR_INTERNAL', backend: 'code' }]);
+    expect(events.warning[0]?.message).toContain('4711, 4712');
+  });
+
   it('restarts on request at once: what was asked for is no failure and waits for no backoff', async () => {
     const { backend, supervisor } = fakeWorld();
     await supervisor.backend('code').start();
