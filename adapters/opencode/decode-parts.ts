@@ -6,6 +6,7 @@ export type DecodedPart =
   | { readonly kind: 'text' | 'reasoning'; readonly text: string; readonly done: boolean }
   | { readonly kind: 'tool'; readonly tool: DecodedTool }
   | { readonly kind: 'step-finish'; readonly usage: DecodedUsage }
+  | { readonly kind: 'compaction'; readonly auto: boolean }
   | { readonly kind: 'other' };
 
 export interface DecodedTool {
@@ -34,6 +35,8 @@ export interface DecodedMessage {
   readonly role: string;
   readonly parentId?: string;
   readonly completed: boolean;
+  /** A summary of the session for the model: no answer to anybody. */
+  readonly summary: boolean;
   readonly finish?: string;
   readonly failure?: Failure;
   readonly aborted: boolean;
@@ -71,6 +74,8 @@ export function decodePart(part: JsonFields): DecodedPart {
       return { kind: 'tool', tool: decodeTool(part) };
     case 'step-finish':
       return { kind: 'step-finish', usage: decodeUsage(part) };
+    case 'compaction':
+      return { kind: 'compaction', auto: part['auto'] === true };
     default:
       return { kind: 'other' };
   }
@@ -113,6 +118,7 @@ export function decodeMessage(info: JsonFields): DecodedMessage {
     id: text(info['id']) ?? '',
     role: text(info['role']) ?? '',
     completed: record(info['time'])['completed'] !== undefined,
+    summary: info['summary'] === true,
     aborted,
     ...present('parentId', text(info['parentID'])),
     ...present('finish', text(info['finish'])),

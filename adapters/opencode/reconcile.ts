@@ -51,9 +51,10 @@ async function readMessages(
   const { messageId } = turn.translator;
   for (let limit = FIRST_PAGE; ; limit *= 4) {
     const messages = await listMessages(turn, client, limit, signal);
-    const own = messages.find((message) => record(message['info'])['id'] === messageId);
+    const index = messages.findIndex((message) => record(message['info'])['id'] === messageId);
+    const own = messages[index];
     if (!own && messages.length >= limit && limit < MAX_PAGE) continue;
-    for (const message of messages) applyMessage(turn, message);
+    for (const message of messages.slice(index + 1)) applyMessage(turn, message);
     if (!own) return 'absent';
     return list(own['parts']).length === 0 ? 'torn' : 'present';
   }
@@ -76,11 +77,10 @@ async function listMessages(
 }
 
 /** The parts go before the header: once the header says that a step is complete, its text is. */
-function applyMessage({ translator, place }: OpencodeTurn, message: JsonFields): void {
+function applyMessage({ place }: OpencodeTurn, message: JsonFields): void {
   const { sessionId, demultiplexer } = place;
   const info = record(message['info']);
   const decoded = decodeMessage(info);
-  if (decoded.parentId !== translator.messageId) return;
   demultiplexer.dispatch(
     { type: 'message', sessionId, message: { ...decoded, completed: false, aborted: false } },
     false,

@@ -3,6 +3,7 @@ import { type OpencodeEvent, sessionIdOf } from './decode-event.ts';
 import type { DecodedMessage, DecodedPart, DecodedTool, DecodedUsage } from './decode-parts.ts';
 import { isoTime, present } from './json.ts';
 import { type LedgerEntry, PartLedger } from './part-ledger.ts';
+import { TurnThread } from './turn-thread.ts';
 import { askOfPermission, askOfQuestion, planEvent, stopReasonOf, toolCallOf, usageEvent } from './vocabulary.ts';
 
 /** Steps that end like this are followed by another one. */
@@ -15,6 +16,8 @@ class Voice {
   readonly ledger = new PartLedger();
   /** Assistant messages that belong to the turn, and whether each is complete. */
   readonly messages = new Map<string, boolean>();
+  /** Summaries of the session made meanwhile: work, but not said to anybody. */
+  readonly summaries = new Set<string>();
   /** What was told last of each tool: the same is not told again when it is only listed again. */
   readonly tools = new Map<string, string>();
   readonly origin: Origin;
@@ -33,13 +36,14 @@ export interface TurnIdentity {
 
 /**
  * Turns what a server says of one turn into events for the host and evidence for its settlement. Only messages that
- * answer this turn's own message count: a late word of an earlier turn settles nothing.
+ * belong to this turn count: a late word of an earlier turn settles nothing.
  */
 export class TurnTranslator {
   readonly sessionId: string;
   readonly directory: string;
   readonly messageId: string;
   readonly #sink: TurnSink;
+  readonly #thread: TurnThread;
   readonly #voices = new Map<string, Voice>();
   readonly #usages = new Map<string, DecodedUsage>();
   /** Requests that wait for an answer, and who asks; and all that were ever asked. */
@@ -51,6 +55,7 @@ export class TurnTranslator {
     this.directory = directory;
     this.messageId = messageId;
     this.#sink = sink;
+    this.#thread = new TurnThread(messageId);
     this.#voices.set(sessionId, new Voice(undefined));
   }
 
@@ -61,7 +66,8 @@ export class TurnTranslator {
 
   /** Whether the server was seen to answer this turn. */
   hasBegun(): boolean {
-    return (this.#voices.get(this.sessionId)?.messages.size ?? 0) > 0;
+    const own = this.#voices.get(this.sessionId);
+    return own !== undefined && own.messages.size + own.summaries.size > 0;
   }
 
   /** A subagent's session belongs to this turn from now on. */
@@ -130,10 +136,12 @@ export class TurnTranslator {
   }
 
   #part(voice: Voice, { messageId, partId, part }: Extract<OpencodeEvent, { type: 'part' }>, live: boolean): void {
+    if (!voice.origin) this.#thread.notePart(messageId, part);
+    if (voice.summaries.has(messageId) && part.kind === 'step-finish') this.#usage(voice, partId, part.usage);
     if (!voice.messages.has(messageId)) return;
     if (part.kind === 'tool') this.#tool(voice, part.tool);
     else if (part.kind === 'step-finish') this.#stepFinish(voice, partId, part);
-    else if (part.kind !== 'other') {
+    else if (part.kind === 'text' || part.kind === 'reasoning') {
       const entry = voice.ledger.snapshot({ id: partId, live, ...part });
       this.#tell(voice, part.kind, entry, messageId);
     }
@@ -155,25 +163,33 @@ export class TurnTranslator {
   #stepFinish(voice: Voice, partId: string, part: Extract<DecodedPart, { kind: 'step-finish' }>): void {
     const { unsaid } = voice.ledger.endStep();
     if (unsaid > 0 && !voice.origin) this.#sink.unsay(unsaid);
+    this.#usage(voice, partId, part.usage);
+  }
+
+  #usage(voice: Voice, partId: string, usage: DecodedUsage): void {
     if (voice.origin || this.#usages.has(partId)) return;
-    this.#usages.set(partId, part.usage);
+    this.#usages.set(partId, usage);
     this.#emit(voice, usageEvent([...this.#usages.values()]));
   }
 
   #message(voice: Voice, message: DecodedMessage): void {
-    if (message.role !== 'assistant' || !this.#isAnswer(voice, message)) return;
-    const before = voice.messages.get(message.id);
-    voice.messages.set(message.id, message.completed);
+    if (message.role === 'user' && !voice.origin) this.#thread.note(message);
+    if (!this.#isAnswer(voice, message)) return;
+    const isKnown = voice.summaries.has(message.id) || voice.messages.has(message.id);
+    const wasComplete = voice.messages.get(message.id) === true;
+    if (message.summary) voice.summaries.add(message.id);
+    else voice.messages.set(message.id, message.completed);
     if (voice.origin) return;
-    if (before === undefined) this.#sink.fact({ kind: 'step-began' });
+    this.#thread.note(message);
+    if (!isKnown) this.#sink.fact({ kind: 'step-began' });
     if (message.failure) this.#sink.fact({ kind: 'errored', failure: message.failure });
     else if (message.aborted) this.#sink.fact({ kind: 'aborted' });
-    else if (message.completed && before !== true) this.#stepEnded(message);
+    else if (message.completed && !message.summary && !wasComplete) this.#stepEnded(message);
   }
 
   /** A subagent's messages answer the prompts of the agent that started it: all of them belong to this turn. */
   #isAnswer(voice: Voice, message: DecodedMessage): boolean {
-    return voice.origin !== undefined || message.parentId === this.messageId;
+    return voice.origin ? message.role === 'assistant' : this.#thread.owns(message);
   }
 
   #stepEnded({ finish }: DecodedMessage): void {

@@ -76,8 +76,10 @@ export function recordFact(evidence: Evidence, fact: TurnFact): Evidence {
       return { ...evidence, began: true, quiet: false, reconciled: null };
     case 'quiet':
       return { ...evidence, quiet: evidence.began, reconciled: null };
-    case 'step-began':
-      return { ...evidence, steps: evidence.steps + 1, began: true, rejected: false };
+    case 'step-began': {
+      const { ended: _, ...rest } = evidence; // What seemed to be the last step was not.
+      return { ...rest, steps: evidence.steps + 1, began: true, rejected: false };
+    }
     case 'step-ended':
       return fact.last ? { ...evidence, ended: stopReasonOf(fact) } : evidence;
     case 'errored':

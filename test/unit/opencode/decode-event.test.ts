@@ -90,7 +90,15 @@ describe('an event of an opencode server', () => {
       {
         type: 'message',
         sessionId: sessionID,
-        message: { id: 'msg_2', role: 'assistant', completed: true, aborted: false, parentId: 'msg_1', finish: 'stop' },
+        message: {
+          id: 'msg_2',
+          role: 'assistant',
+          completed: true,
+          aborted: false,
+          summary: false,
+          parentId: 'msg_1',
+          finish: 'stop',
+        },
       },
     ],
     [
@@ -111,6 +119,7 @@ describe('an event of an opencode server', () => {
           role: 'assistant',
           completed: false,
           aborted: false,
+          summary: false,
           failure: { code: 'ERR_TURN_FAILED', message: 'APIError: no', reason: 'APIError', retryable: true },
         },
       },

@@ -138,6 +138,16 @@ describe('the evidence of a turn', () => {
   });
   const working: TurnFact = { kind: 'working' };
   const quiet: TurnFact = { kind: 'quiet' };
+  it('is no proof of an end where another step began after the one that seemed the last', () => {
+    const facts: TurnFact[] = [
+      { kind: 'step-began' },
+      { kind: 'step-ended', last: true },
+      { kind: 'step-began' },
+      { kind: 'quiet' },
+    ];
+    expect(assess(facts.reduce(recordFact, NO_EVIDENCE))).toEqual({ kind: 'unproven' });
+  });
+
   const answered: TurnFact = { kind: 'step-ended', last: true, stopReason: 'end_turn' };
   const step: TurnFact = { kind: 'step-ended', last: false };
   const began: TurnFact = { kind: 'step-began' };
