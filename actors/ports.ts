@@ -14,7 +14,7 @@ import type { SessionCapabilities } from './contract/status.ts';
 import type { BackendSession, Clock, Logger } from './contract/supervisor.ts';
 
 export type { AgentEvent, BackendSession, Clock, ContentBlock, Failure, Logger, Message, TurnFact };
-export type { PermissionDecision, Question, QuestionAnswer, SessionCapabilities };
+export type { McpServer, PermissionDecision, Question, QuestionAnswer, SessionCapabilities };
 
 /** Which sessions share one connection to the server's events. */
 export type StreamScope = 'server' | 'directory' | 'session';

@@ -53,7 +53,7 @@ export interface Message {
   readonly createdAt?: string;
 }
 
-/** An MCP server that a session's agent may use. */
+/** An MCP server that a session's agent may use. [opencode] One that all sessions of the directory share. */
 export type McpServer =
   | { name: string; type?: 'stdio'; command: string; args?: string[]; env?: Record<string, string> }
   | { name: string; type: 'http' | 'sse'; url: string; headers?: Record<string, string> };

@@ -1,5 +1,13 @@
 import type { OpenSessionOptions } from '../contract/session.ts';
-import { expectFunction, expectObject, expectString, invalidOption, optional } from '../validation.ts';
+import {
+  expectFunction,
+  expectObject,
+  expectOneOf,
+  expectString,
+  expectStrings,
+  invalidOption,
+  optional,
+} from '../validation.ts';
 
 const KNOWN = [
   'backend',
@@ -30,8 +38,21 @@ export function expectOpenOptions(options: OpenSessionOptions): OpenSessionOptio
   if (given['signal'] !== undefined && !(given['signal'] instanceof AbortSignal)) {
     throw invalidOption('signal', 'an AbortSignal', given['signal']);
   }
-  if (given['mcpServers'] !== undefined && !Array.isArray(given['mcpServers'])) {
-    throw invalidOption('mcpServers', 'a list of MCP servers', given['mcpServers']);
-  }
+  optional(given['mcpServers'], expectMcpServers);
   return options;
+}
+
+function expectMcpServers(given: unknown): void {
+  if (!Array.isArray(given)) throw invalidOption('mcpServers', 'a list of MCP servers', given);
+  for (const [index, server] of given.entries()) expectMcpServer(`mcpServers[${index}]`, server);
+}
+
+function expectMcpServer(path: string, given: unknown): void {
+  const server = expectObject(path, given, ['name', 'type', 'command', 'args', 'env', 'url', 'headers']);
+  expectString(`${path}.name`, server['name']);
+  const type = expectOneOf(`${path}.type`, server['type'] ?? 'stdio', ['stdio', 'http', 'sse']);
+  if (type === 'stdio') {
+    expectString(`${path}.command`, server['command']);
+    optional(server['args'], (args) => expectStrings(`${path}.args`, args));
+  } else expectString(`${path}.url`, server['url']);
 }

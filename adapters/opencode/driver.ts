@@ -16,6 +16,7 @@ import type {
 } from '../../actors/ports.ts';
 import { invalidOption } from '../../actors/validation.ts';
 import { Demultiplexer } from './demultiplexer.ts';
+import { addMcpServers, expectAgent } from './equipment.ts';
 import { EventConnection } from './event-connection.ts';
 import { isoTime, list, record, text } from './json.ts';
 import type { LaunchOptions } from './options.ts';
@@ -129,15 +130,21 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     if (request.model !== undefined) modelOf(request.model);
     await probeDirectory(this.#address(), request.directory, signal);
     const client = this.#client(request.directory);
-    await this.#expectAgent(client, request, signal);
-    await this.#addMcpServers(client, request, signal);
+    const agent = agentOf(request);
+    if (agent !== undefined)
+      await expectAgent(client, request.directory, agent, signal).catch(rethrow('The agents could not be listed'));
+    const { mcpServers = [] } = request;
+    await addMcpServers(client, request.directory, mcpServers, signal).catch(
+      rethrow('The session could not have its MCP servers'),
+    );
     const found =
       request.resume === undefined
         ? await this.#create(client, request, signal)
         : await this.#find(client, request.resume, request, signal);
     const defaults = await this.#defaultsOf(client, request.directory, found, signal);
     const restored = request.resume !== undefined;
-    return new OpencodeSession(this.#placeOf(found.id, request.directory), { restored, title: found.title, defaults });
+    const known = { restored, title: found.title, defaults, mcpServers };
+    return new OpencodeSession(this.#placeOf(found.id, request.directory), known);
   }
 
   async listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]> {
@@ -222,36 +229,6 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
       providerId !== undefined && modelId !== undefined ? `${providerId}/${modelId}` : text(config['model']);
     const agent = text(known['agent']) ?? text(config['default_agent']) ?? BUILT_IN_AGENT;
     return { agent, ...(model === undefined ? {} : { model }) };
-  }
-
-  /** A prompt to an agent that does not exist is accepted by the server and never answered. */
-  async #expectAgent(client: OpencodeClient, request: DriverSessionRequest, signal: AbortSignal): Promise<void> {
-    const { directory } = request;
-    const agent = agentOf(request);
-    if (agent === undefined) return;
-    const agents = await ask('GET /agent', signal, (options) => client.app.agents({ directory }, options)).catch(
-      rethrow('The agents could not be listed'),
-    );
-    const names = list(agents)
-      .map((known) => text(record(known)['name']))
-      .filter((name) => name !== undefined);
-    if (!names.includes(agent)) throw invalidOption('agent', `one of ${names.join(', ')}`, agent);
-  }
-
-  async #addMcpServers(
-    client: OpencodeClient,
-    { directory, mcpServers = [] }: DriverSessionRequest,
-    signal: AbortSignal,
-  ): Promise<void> {
-    for (const server of mcpServers) {
-      const config =
-        'command' in server
-          ? { type: 'local' as const, command: [server.command, ...(server.args ?? [])], environment: server.env ?? {} }
-          : { type: 'remote' as const, url: server.url, headers: server.headers ?? {} };
-      await ask('POST /mcp', signal, (options) =>
-        client.mcp.add({ directory, name: server.name, config }, options),
-      ).catch(rethrow(`The MCP server ${server.name} was not added`));
-    }
   }
 }
 

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DriverSession, DriverTurn, Message, TurnRequest, TurnSink } from '../../actors/ports.ts';
+import type { DriverSession, DriverTurn, McpServer, Message, TurnRequest, TurnSink } from '../../actors/ports.ts';
 import { isoTime, list, record, text } from './json.ts';
 import { ask, toSupervisorError } from './requests.ts';
-import { checkRequest, OpencodeTurn, type TurnPlace } from './turn.ts';
+import { agentOf, checkRequest, OpencodeTurn, type TurnPlace } from './turn.ts';
 
 /** Pause between two looks at a session that is to become quiet, in milliseconds. */
 const QUIET_POLL_MS = 250;
@@ -17,6 +17,7 @@ interface KnownSession {
   readonly restored: boolean;
   readonly title: string | undefined;
   readonly defaults: SessionDefaults;
+  readonly mcpServers: readonly McpServer[];
 }
 
 /** A session on an opencode server. The server keeps it over its own restarts. */
@@ -27,6 +28,7 @@ export class OpencodeSession implements DriverSession {
   readonly title?: string;
   readonly #place: TurnPlace;
   readonly #defaults: SessionDefaults;
+  readonly #mcpServers: readonly McpServer[];
 
   constructor(place: TurnPlace, known: KnownSession) {
     this.agentSessionId = place.sessionId;
@@ -35,6 +37,7 @@ export class OpencodeSession implements DriverSession {
     if (known.title !== undefined) this.title = known.title;
     this.#place = place;
     this.#defaults = known.defaults;
+    this.#mcpServers = known.mcpServers;
   }
 
   check(request: TurnRequest): void {
@@ -42,7 +45,11 @@ export class OpencodeSession implements DriverSession {
   }
 
   begin(request: TurnRequest, sink: TurnSink): DriverTurn {
-    return new OpencodeTurn(this.#place, this.#withDefaults(request), sink);
+    const agent = agentOf(request);
+    return new OpencodeTurn(this.#place, this.#withDefaults(request), sink, {
+      mcpServers: this.#mcpServers,
+      ...(agent === undefined || agent === this.#defaults.agent ? {} : { agent }),
+    });
   }
 
   async quiet(signal: AbortSignal): Promise<void> {

@@ -3,6 +3,7 @@ import type {
   Clock,
   DispatchOutcome,
   DriverTurn,
+  McpServer,
   PermissionDecision,
   QuestionAnswer,
   TurnRequest,
@@ -10,6 +11,7 @@ import type {
 } from '../../actors/ports.ts';
 import { invalidOption } from '../../actors/validation.ts';
 import type { Demultiplexer } from './demultiplexer.ts';
+import { expectAgent, restoreMcpServers } from './equipment.ts';
 import { nextMessageId } from './message-id.ts';
 import { modelOf, promptParts } from './prompt-parts.ts';
 import { ask, type OpencodeClient, RequestFailure, toSupervisorError } from './requests.ts';
@@ -29,6 +31,13 @@ export interface TurnPlace {
   readonly demultiplexer: Demultiplexer;
 }
 
+/** What has to be there before the prompt is sent. */
+export interface TurnNeeds {
+  readonly mcpServers: readonly McpServer[];
+  /** An agent that is not known to exist. */
+  readonly agent?: string;
+}
+
 /** A live server begins within this, in milliseconds; a prompt that it does not know by then was never accepted. */
 const OVERDUE_MS = 60_000;
 
@@ -38,11 +47,13 @@ export class OpencodeTurn implements DriverTurn {
   readonly place: TurnPlace;
   readonly sink: TurnSink;
   readonly #request: TurnRequest;
+  readonly #needs: TurnNeeds;
   #sentAt = 0;
   #generation = 0;
 
-  constructor(place: TurnPlace, request: TurnRequest, sink: TurnSink) {
+  constructor(place: TurnPlace, request: TurnRequest, sink: TurnSink, needs: TurnNeeds) {
     this.place = place;
+    this.#needs = needs;
     this.sink = sink;
     this.#request = request;
     this.translator = new TurnTranslator({ ...place, messageId: nextMessageId(place.clock.wallNow()) }, sink);
@@ -67,6 +78,7 @@ export class OpencodeTurn implements DriverTurn {
     try {
       this.#generation = life.generation();
       this.#sentAt = clock.now();
+      await this.#prepare(signal);
       const body = { sessionID: sessionId, directory, messageID: this.translator.messageId, ...this.#body() };
       await ask('POST /session/{id}/prompt_async', signal, (options) =>
         life.client(directory).session.promptAsync(body, options),
@@ -104,6 +116,15 @@ export class OpencodeTurn implements DriverTurn {
 
   end(): void {
     this.place.demultiplexer.detach(this.translator);
+  }
+
+  /** Refuses what the server would take and never answer. */
+  async #prepare(signal: AbortSignal): Promise<void> {
+    const { directory, life } = this.place;
+    const { agent, mcpServers } = this.#needs;
+    const client = life.client(directory);
+    if (agent !== undefined) await expectAgent(client, directory, agent, signal);
+    await restoreMcpServers(client, directory, mcpServers, signal);
   }
 
   #body() {

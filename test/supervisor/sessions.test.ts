@@ -188,6 +188,8 @@ describe('bad input', () => {
     ['an unknown backend', { ...open, backend: 'nope' }, 'ERR_UNKNOWN_BACKEND'],
     ['no directory', { backend: 'code' }, 'ERR_INVALID_OPTION'],
     ['an unknown option', { ...open, dir: '/x' }, 'ERR_INVALID_OPTION'],
+    ['an MCP server without a command', { ...open, mcpServers: [{ name: 'x' }] }, 'ERR_INVALID_OPTION'],
+    ['an MCP server without a URL', { ...open, mcpServers: [{ name: 'x', type: 'http' }] }, 'ERR_INVALID_OPTION'],
     ['a signal that is none', { ...open, signal: {} }, 'ERR_INVALID_OPTION'],
   ])('openSession rejects %s and starts nothing', async (_, options, code) => {
     const { supervisor, backend } = fakeWorld();

@@ -1,0 +1,50 @@
+import type { McpServer } from '../../actors/ports.ts';
+import { invalidOption } from '../../actors/validation.ts';
+import { list, record, text } from './json.ts';
+import { ask, type OpencodeClient } from './requests.ts';
+
+/** Throws where the directory has no such agent: a prompt to it would be accepted by the server and never answered. */
+export async function expectAgent(
+  client: OpencodeClient,
+  directory: string,
+  agent: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const agents = await ask('GET /agent', signal, (options) => client.app.agents({ directory }, options));
+  const names = list(agents)
+    .map((known) => text(record(known)['name']))
+    .filter((name) => name !== undefined);
+  if (!names.includes(agent)) throw invalidOption('agent', `one of ${names.join(', ')}`, agent);
+}
+
+/** [opencode] MCP servers belong to the running server's directory: they are gone with its process, and with a dispose. */
+export async function addMcpServers(
+  client: OpencodeClient,
+  directory: string,
+  servers: readonly McpServer[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const server of servers) {
+    const body = { directory, name: server.name, config: configOf(server) };
+    await ask(`POST /mcp (${server.name})`, signal, (options) => client.mcp.add(body, options));
+  }
+}
+
+/** Adds those that the directory does not have, or no longer. */
+export async function restoreMcpServers(
+  client: OpencodeClient,
+  directory: string,
+  servers: readonly McpServer[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (servers.length === 0) return;
+  const present = record(await ask('GET /mcp', signal, (options) => client.mcp.status({ directory }, options)));
+  const missing = servers.filter(({ name }) => !(name in present));
+  await addMcpServers(client, directory, missing, signal);
+}
+
+function configOf(server: McpServer) {
+  return 'command' in server
+    ? { type: 'local' as const, command: [server.command, ...(server.args ?? [])], environment: server.env ?? {} }
+    : { type: 'remote' as const, url: server.url, headers: server.headers ?? {} };
+}
