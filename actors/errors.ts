@@ -70,7 +70,8 @@ export function toFailure(thrown: unknown, code: ErrorCode = 'ERR_INTERNAL'): Fa
     const { message, reason } = thrown;
     return { code: thrown.code, message, ...(reason === undefined ? {} : { reason }) };
   }
-  return { code, message: messageOf(thrown) };
+  const errno = thrown instanceof Error ? (thrown as NodeJS.ErrnoException).code : undefined;
+  return { code, message: messageOf(thrown), ...(typeof errno === 'string' ? { reason: errno } : {}) };
 }
 
 /** The error for a failure; a code that is not ours becomes `ERR_INTERNAL`. */

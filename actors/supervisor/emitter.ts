@@ -3,7 +3,10 @@ import type { Logger, SupervisorEvents } from '../contract/supervisor.ts';
 
 type Listener = (payload: never) => void;
 
-/** Tells the host's listeners. One that throws is logged and disturbs nobody. */
+/**
+ * Tells the host's listeners, in order, and when what happened is done: whatever a listener asks for then, it sees the new
+ * state of everything. One that throws is logged and disturbs nobody.
+ */
 export class Emitter {
   readonly #listeners = new Map<keyof SupervisorEvents, Set<Listener>>();
   readonly #logger: Logger;
@@ -20,6 +23,10 @@ export class Emitter {
   }
 
   emit<K extends keyof SupervisorEvents>(event: K, payload: SupervisorEvents[K]): void {
+    queueMicrotask(() => this.#tell(event, payload));
+  }
+
+  #tell<K extends keyof SupervisorEvents>(event: K, payload: SupervisorEvents[K]): void {
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {
         const returned: unknown = (listener as (payload: SupervisorEvents[K]) => unknown)(payload);

@@ -228,7 +228,8 @@ export class SupervisorRuntime implements Registry, RootObserver {
   }
 
   #announce(backend: BackendRuntime, { from, to, reason }: StateChange): void {
-    this.logger.info({ backend: backend.id, from, to, reason }, `Backend ${backend.id}: ${from} → ${to} (${reason})`);
+    const level = to === 'unhealthy' || to === 'recovering' || to === 'failed' ? 'warn' : 'info';
+    this.logger[level]({ backend: backend.id, from, to, reason }, `Backend ${backend.id}: ${from} → ${to} (${reason})`);
     this.#tellTurns(backend, to, reason);
     this.#transition({ kind: 'backend', id: backend.id, backend: backend.id, from, to, reason });
   }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { SupervisorError, toFailure } from '../../actors/errors.ts';
+import { invalidOption } from '../../actors/validation.ts';
 import type { Failure, LifeObserver, ProcessLife } from '../../actors/ports.ts';
 import { childEnvironment } from '../process/environment.ts';
 import { freePort } from '../process/free-port.ts';
@@ -14,6 +15,9 @@ import { ask, clientFor, type ServerAddress } from './requests.ts';
 
 /** The line that says that the server listens, and where. */
 const READY_LINE = /opencode server listening(?: on (\S+))?/;
+
+/** How the system names an address that is not of this machine. */
+const NOT_OURS: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EINVAL']);
 
 /** How much of the error output an error message carries, in characters. */
 const STDERR_TAIL = 2_000;
@@ -96,7 +100,7 @@ export class ServerLife implements ProcessLife {
 
   async #prepare(): Promise<void> {
     await expectDirectory(this.#options.cwd);
-    this.#port = this.#options.port === 0 ? await freePort(this.#options.hostname) : this.#options.port;
+    this.#port = this.#options.port === 0 ? await portOn(this.#options.hostname) : this.#options.port;
     if (this.#options.config) this.#config = new PrivateConfig(this.#options.config, this.redactor);
     if (!this.#abandoned.signal.aborted) this.#observer.prepared(this.#port);
   }
@@ -155,6 +159,15 @@ async function expectDirectory(path: string): Promise<void> {
   if (found?.isDirectory()) return;
   const what = found ? 'a file' : 'nothing';
   throw new SupervisorError('ERR_INVALID_OPTION', `cwd: expected an existing directory, got ${what} at "${path}"`);
+}
+
+async function portOn(hostname: string): Promise<number> {
+  try {
+    return await freePort(hostname);
+  } catch (error) {
+    if (!NOT_OURS.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    throw invalidOption('hostname', 'an address of this machine', hostname);
+  }
 }
 
 /** A wildcard address is where the server listens, not where it is reached. */

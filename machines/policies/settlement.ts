@@ -78,7 +78,7 @@ export function recordFact(evidence: Evidence, fact: TurnFact): Evidence {
       return { ...evidence, quiet: evidence.began, reconciled: null };
     case 'step-began': {
       const { ended: _, ...rest } = evidence; // What seemed to be the last step was not.
-      return { ...rest, steps: evidence.steps + 1, began: true, rejected: false };
+      return { ...rest, steps: evidence.steps + 1, began: true, quiet: false, rejected: false, reconciled: null };
     }
     case 'step-ended':
       return fact.last ? { ...evidence, ended: stopReasonOf(fact) } : evidence;

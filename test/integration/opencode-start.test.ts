@@ -91,6 +91,21 @@ describe('a server that does not start', () => {
     expect(lastError).toMatchObject({ code, message: expect.stringContaining(message) as string });
   });
 
+  it('because it said much says the last 2,000 characters of that', async () => {
+    const { lastError } = await start(misbehaving('exits-after-saying-much'));
+    const said = /stderr: (.*)$/s.exec(lastError?.message ?? '')?.[1] ?? '';
+    expect([said.length, said.endsWith('much and this at last')]).toEqual([2_000, true]);
+  });
+
+  it('because it may not listen where it should fails, and says where; a later start may go well', async () => {
+    const { state, lastError } = await start(world.backend({ hostname: '192.0.2.1' }));
+    expect([state, lastError?.code, lastError?.message]).toEqual([
+      'failed',
+      'ERR_INVALID_OPTION',
+      expect.stringContaining('192.0.2.1') as string,
+    ]);
+  });
+
   it('because the fixed port is taken fails for good, and says which', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
@@ -162,6 +177,20 @@ describe('a server that starts', () => {
   it('in an accepted version is healthy', async () => {
     expect(await real({ version: '1.18.33' })).toMatchObject({ state: 'healthy', version: '1.18.33' });
     expect(await real({ version: '>=1.18 <2' })).toMatchObject({ state: 'healthy' });
+  });
+
+  it('keeps a fixed port over a restart: the old life has let it go', async () => {
+    const free = createServer().listen(0, '127.0.0.1');
+    await once(free, 'listening');
+    const { port } = free.address() as AddressInfo;
+    free.close();
+    const supervisor = supervise(world.backend({ port }));
+    const first = await supervisor.backend('code').start();
+    const second = await supervisor.backend('code').restart();
+    expect([first, second]).toMatchObject([
+      { state: 'healthy', port },
+      { state: 'healthy', port, restarts: 1 },
+    ]);
   });
 
   it('gets another port and another password in each life', async () => {

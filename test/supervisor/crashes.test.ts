@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fakeWorld } from '../fixtures/fake-world.ts';
+import { settled } from '../fixtures/virtual-clock.ts';
 
 const directory = '/project';
 const backendOnly = (transitions: readonly string[]) => transitions.filter((line) => line.startsWith('code '));
@@ -24,6 +25,40 @@ describe('a server that dies', () => {
     const second = await supervisor.backend('code').acquire();
     expect([first.generation, second.generation]).toEqual([1, 2]);
     expect(second.ended.aborted).toBe(false);
+  });
+
+  it('is told when everything that depends on it knows: the status, the leases, and the log as a warning', async () => {
+    const { backend, supervisor, logged } = fakeWorld();
+    const lease = await supervisor.backend('code').acquire();
+    const seen: unknown[] = [];
+    supervisor.on('transition', ({ kind, to }) => {
+      if (kind !== 'backend' || to !== 'recovering') return;
+      const { state, instances } = supervisor.backend('code').status();
+      seen.push([state, instances.map(({ pid }) => pid), lease.ended.aborted]);
+    });
+    backend.life.end();
+    await settled();
+    expect(seen).toEqual([['recovering', [undefined], true]]);
+    expect(logged.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
+      'Backend code: healthy → recovering (ERR_BACKEND_EXITED: the fake ended)',
+    ]);
+  });
+
+  it('is joined by callers that come while its next life still looks for a port', async () => {
+    const { backend, supervisor } = fakeWorld();
+    await supervisor.backend('code').start();
+    backend.onLaunch = () => undefined;
+    void supervisor.backend('code').restart();
+    await settled();
+    expect(supervisor.status().backends['code']?.detail).toBe('recovering.restarting.preparing');
+    const opened = [
+      supervisor.openSession({ backend: 'code', directory }),
+      supervisor.openSession({ backend: 'code', directory: '/other' }),
+    ];
+    await settled();
+    backend.life.up();
+    await Promise.all(opened);
+    expect(backend.lives).toHaveLength(2);
   });
 
   it('comes back at once after ten healthy seconds, and after the backoff before that', async () => {

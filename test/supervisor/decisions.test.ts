@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { AgentEvent, PermissionDecision, QuestionAnswer, SupervisorOptions } from '../../index.ts';
 import type { DecisionAsk } from '../../actors/ports.ts';
 import { fakeWorld } from '../fixtures/fake-world.ts';
+import { settled } from '../fixtures/virtual-clock.ts';
 
 const permission = (id = 'per_1'): DecisionAsk => ({
   type: 'permission',
@@ -114,6 +115,7 @@ describe('what an agent asks', () => {
     expect(supervisor.decide(`${turn.id}:per_1`, { outcome: 'reject_once' })).toBe(false);
     expect(supervisor.decide('unknown', { outcome: 'reject_once' })).toBe(false);
     expect([agent.answers, supervisor.pendingDecisions()]).toEqual([[['per_1', { outcome: 'allow_once' }]], []]);
+    await settled();
     expect(events.decision.map(({ type }) => type)).toEqual(['asked', 'decided']);
   });
 

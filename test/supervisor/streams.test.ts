@@ -112,6 +112,44 @@ describe('the event stream', () => {
     expect(await attemptsWithin(world, 3_600_000)).toHaveLength(6);
   });
 
+  it('goes on where nobody answers what was missed: it asks again, and dies of it as little as the server', async () => {
+    const world = await openWorld();
+    const turn = world.session.prompt('work');
+    await world.clock.advance(0);
+    world.backend.onReconcile = () => Promise.reject(new Error('no answer'));
+    world.backend.connection.observer.failed(true, lost);
+    await world.clock.advance(10_000);
+    world.backend.onReconcile = () => Promise.resolve();
+    await world.clock.advance(30_000);
+    world.backend.turn.complete('after all');
+    await world.clock.advance(0);
+    expect(await turn.result).toMatchObject({ outcome: 'completed', text: 'after all' });
+    expect(world.backend.lives).toHaveLength(1);
+  });
+
+  it('does not listen to a connection that was replaced', async () => {
+    const world = await openWorld();
+    const [old] = world.backend.connections;
+    old?.observer.failed(true, lost);
+    await world.clock.advance(1_000);
+    const told = stream(world).length;
+    old?.observer.failed(false, lost);
+    old?.observer.ended(true);
+    old?.observer.opened();
+    await world.clock.advance(20_000);
+    expect([world.backend.connections.length, stream(world).length]).toEqual([2, told]);
+  });
+
+  it('of one directory is another one when the session moves, and the old one is closed', async () => {
+    const world = await openWorld({ backend: { stream: { scope: 'directory' }, health: { enabled: false } } });
+    await world.supervisor.openSession({ backend: 'code', directory: '/elsewhere', chatId: 'first' });
+    await world.clock.advance(0);
+    expect(world.backend.connections.map(({ target, isClosed }) => [target.directory, isClosed])).toEqual([
+      [directory, true],
+      ['/elsewhere', false],
+    ]);
+  });
+
   it('takes a clean end for no failure: it reconnects after the base delay, as often as it takes', async () => {
     const world = await openWorld();
     world.backend.onConnect = (connection) => {

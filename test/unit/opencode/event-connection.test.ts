@@ -60,10 +60,14 @@ async function connected({ serves = () => true }: { serves?: (turn: TurnTranslat
     send({ type: 'server.heartbeat', properties: {} });
     await until('it was read', () => connection.lastSeenAt() > before, 5_000);
   };
-  return { connection, clock, sinks, told, logged, send, read, end: () => response.end() };
+  return { connection, demultiplexer, clock, sinks, told, logged, send, read, end: () => response.end() };
 }
 
-function attach(demultiplexer: Demultiplexer, sessionId: string): TurnFact[] {
+function attach(
+  demultiplexer: Demultiplexer,
+  sessionId: string,
+  onFact = (_: TurnFact): void => undefined,
+): TurnFact[] {
   const facts: TurnFact[] = [];
   const ignore = () => undefined;
   const sink: TurnSink = {
@@ -72,7 +76,10 @@ function attach(demultiplexer: Demultiplexer, sessionId: string): TurnFact[] {
     touch: ignore,
     ask: ignore,
     retract: ignore,
-    fact: (fact) => void facts.push(fact),
+    fact: (fact) => {
+      onFact(fact);
+      facts.push(fact);
+    },
   };
   demultiplexer.attach(
     new TurnTranslator({ sessionId, directory: '/project', messageId: `msg_of_${sessionId}` }, sink),
@@ -116,6 +123,19 @@ describe('a connection to a server’s events', () => {
     await read();
     expect(sinks[0]).toEqual([{ kind: 'working' }]);
     expect(logged).toEqual(Array(2).fill('An event is not JSON; it is skipped.'));
+  });
+
+  it('survives a turn that cannot take an event, and tells the others', async () => {
+    const { connection, demultiplexer, sinks, logged, send, read } = await connected();
+    attach(demultiplexer, 'ses_broken', () => {
+      throw new Error('the turn is broken');
+    });
+    connection.release();
+    send(status('ses_broken', 'busy'));
+    send(status('ses_1', 'busy'));
+    await read();
+    expect(sinks[0]).toEqual([{ kind: 'working' }]);
+    expect(logged).toHaveLength(1);
   });
 
   it('skips the second telling of everything', async () => {

@@ -138,6 +138,18 @@ describe('the evidence of a turn', () => {
   });
   const working: TurnFact = { kind: 'working' };
   const quiet: TurnFact = { kind: 'quiet' };
+  it('waits for the end of a step that began after the server had nothing to say of the prompt', () => {
+    const facts: TurnFact[] = [
+      { kind: 'reconciled', place: 'absent', working: false, otherLife: false, overdue: false },
+      { kind: 'step-began' },
+    ];
+    const began = facts.reduce(recordFact, NO_EVIDENCE);
+    expect(assess(began)).toBeUndefined();
+    const ended = recordFact(began, { kind: 'step-ended', last: true });
+    const known: TurnFact = { kind: 'reconciled', place: 'present', working: false, otherLife: false, overdue: false };
+    expect(assess(recordFact(ended, known))).toEqual({ kind: 'completed' });
+  });
+
   it('is no proof of an end where another step began after the one that seemed the last', () => {
     const facts: TurnFact[] = [
       { kind: 'step-began' },
