@@ -120,8 +120,11 @@ export class TurnRuntime implements TurnSink {
     this.#driver?.end();
     this.feed.end();
     const result = this.#resultOf(verdict);
-    this.#resolve(result);
-    this.#place.settled(this, result);
+    try {
+      this.#place.settled(this, result);
+    } finally {
+      this.#resolve(result); // Whoever waited for it can rely on what was told.
+    }
   }
 
   emit(event: AgentEvent): void {

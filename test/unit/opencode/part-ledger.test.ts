@@ -59,6 +59,17 @@ describe('what is told of a text', () => {
     expect(host.text).toBe('one two three');
   });
 
+  it('is not told again when a finished step, or an abandoned attempt, is listed once more', () => {
+    const host = new Host();
+    host.part('void', 'Half a');
+    host.ledger.repeatStep();
+    host.part('p', 'Half a loaf', { done: true });
+    host.endStep();
+    host.part('void', 'Half a', { live: false, done: true });
+    host.part('p', 'Half a loaf', { live: false, done: true });
+    expect(host.text).toBe('Half a loaf');
+  });
+
   it('ignores deltas of a part that it does not know', () => {
     const host = new Host();
     host.delta('p', 'lost');
