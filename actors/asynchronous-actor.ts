@@ -23,7 +23,7 @@ export function asynchronousActor<E extends AnyEventObject, TInput>(
       if (!stopped.signal.aborted) sendBack(event);
     };
     work(input, { signal: stopped.signal, tell }).catch((error: unknown) => {
-      logger.error({ error }, `An actor failed: ${messageOf(error)}`);
+      logger.error({ err: error }, `An actor failed: ${messageOf(error)}`);
     });
     return () => stopped.abort();
   });

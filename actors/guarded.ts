@@ -14,7 +14,7 @@ export function guarded<A extends unknown[]>(
     try {
       work(...args);
     } catch (error) {
-      logger.error({ error, action: name }, `"${name}" failed: ${messageOf(error)}`);
+      logger.error({ err: error, action: name }, `"${name}" failed: ${messageOf(error)}`);
     }
   };
 }

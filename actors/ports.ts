@@ -131,6 +131,8 @@ export interface DriverSession {
   readonly restored: boolean;
   /** Throws `ERR_INVALID_OPTION` for a request that the backend cannot take. */
   check(request: TurnRequest): void;
+  /** Rejects with `ERR_INVALID_OPTION` for a model, agent or mode that the backend does not have. */
+  verify(choice: VoiceChoice, signal: AbortSignal): Promise<void>;
   /** The turn's events and evidence go to the sink from now on. One turn of a session at a time. */
   begin(request: TurnRequest, sink: TurnSink): DriverTurn;
   /** Ends whatever an abandoned turn left working; resolves when the session is quiet. */
@@ -140,11 +142,15 @@ export interface DriverSession {
   close(options: { readonly delete: boolean }, signal: AbortSignal): Promise<void>;
 }
 
-export interface TurnRequest {
-  readonly blocks: readonly ContentBlock[];
+/** Who is to answer. Absent: whoever answers in the session anyway. */
+export interface VoiceChoice {
   readonly model?: string;
   readonly agent?: string;
   readonly mode?: string;
+}
+
+export interface TurnRequest extends VoiceChoice {
+  readonly blocks: readonly ContentBlock[];
 }
 
 /** `unknown`: the prompt may or may not have been accepted. */

@@ -25,9 +25,20 @@ export function expectString(path: string, value: unknown): string {
   return value;
 }
 
+/** Absolute on this system, or a Windows path with a drive: what is relative depends on where the host was started. */
+export function expectAbsolutePath(path: string, value: unknown): string {
+  const given = expectString(path, value);
+  if (!/^([/\\]|[A-Za-z]:[/\\])/.test(given)) throw invalidOption(path, 'an absolute path', given);
+  return given;
+}
+
 export function expectBoolean(path: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw invalidOption(path, 'true or false', value);
   return value;
+}
+
+export function expectSignal(path: string, value: unknown): void {
+  if (!(value instanceof AbortSignal)) throw invalidOption(path, 'an AbortSignal', value);
 }
 
 export function expectFunction(path: string, value: unknown): void {

@@ -209,5 +209,6 @@ function unhealthy({ failures, health }: ServerContext): Failure {
 
 function restartLimit({ restart, failure }: ServerContext): Failure {
   const limit = `${restart.maxRestarts} restarts in ${restart.windowMs} ms`;
-  return { code: 'ERR_RESTART_LIMIT', message: `Gave up after ${limit}. Last failure: ${failure?.message ?? 'none'}` };
+  const message = `Gave up after ${limit}. Last failure: ${failure?.message ?? 'none'}`;
+  return { code: 'ERR_RESTART_LIMIT', message, ...(failure ? { reason: failure.code } : {}) };
 }

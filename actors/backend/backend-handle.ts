@@ -3,7 +3,7 @@ import type { BackendHandle, BackendSession } from '../contract/supervisor.ts';
 import { SupervisorError } from '../errors.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
-import { expectString } from '../validation.ts';
+import { expectAbsolutePath, expectObject, expectSignal, expectString, optional } from '../validation.ts';
 import { abortError, awaitHealthy } from './await-healthy.ts';
 import { backendStatus } from './backend-status.ts';
 import type { BackendRuntime, StateChange } from './backend-runtime.ts';
@@ -25,6 +25,8 @@ export class BackendHandleImplementation implements BackendHandle {
   }
 
   async acquire(options: { signal?: AbortSignal } = {}): Promise<unknown> {
+    const { signal } = expectObject('acquire()', options, ['signal']);
+    optional(signal, (value) => expectSignal('signal', value));
     this.#expectRunning();
     await this.#healthy(options.signal);
     await this.#expectAlive(options.signal);
@@ -32,6 +34,7 @@ export class BackendHandleImplementation implements BackendHandle {
   }
 
   async restart(reason = 'the host asked'): Promise<BackendStatus> {
+    expectString('reason', reason);
     if (this.#runtime.state !== 'running' || this.#backend.abandoned) return this.status();
     const settled = this.#nextRest();
     this.#backend.send({ type: 'server.restart', reason });
@@ -58,8 +61,9 @@ export class BackendHandleImplementation implements BackendHandle {
     return backendStatus(this.#backend);
   }
 
-  async listSessions({ directory }: { directory: string }): Promise<BackendSession[]> {
-    expectString('directory', directory);
+  async listSessions(request: { directory: string }): Promise<BackendSession[]> {
+    const given = expectObject('listSessions()', request, ['directory']);
+    const directory = expectAbsolutePath('directory', given['directory']);
     this.#expectRunning();
     await this.#healthy();
     const { clock, options } = this.#runtime;

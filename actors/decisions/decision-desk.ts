@@ -35,6 +35,7 @@ export interface DecisionDeskOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly emit: (event: SupervisorEvents['decision']) => void;
+  readonly warn: (warning: SupervisorEvents['warning']) => void;
 }
 
 /**
@@ -113,10 +114,10 @@ export class DecisionDesk {
         throw new TypeError(`a ${request.type} handler answered with ${JSON.stringify(decision)}`);
       this.decide(request.id, decision);
     } catch (error) {
-      this.#options.logger.error(
-        { error, requestId: request.id },
-        `A decision handler failed: ${messageOf(error)}. The request is rejected.`,
-      );
+      const message = `The ${request.type} handler failed: ${messageOf(error)}. The request is rejected.`;
+      const { id: requestId, backend, sessionId } = request;
+      this.#options.logger.error({ err: error, requestId, backend, sessionId }, message);
+      this.#options.warn({ code: 'ERR_INVALID_OPTION', message, backend, sessionId });
       this.decide(request.id, rejectionFor(request));
     }
   }
@@ -125,7 +126,7 @@ export class DecisionDesk {
     const attempt = new AbortController();
     opened.deliver(decision, attempt.signal).catch((error: unknown) => {
       this.#options.logger.warn(
-        { error, requestId: opened.request.id },
+        { err: error, requestId: opened.request.id },
         'A decision did not reach the agent; it is sent again.',
       );
       this.#options.clock.setTimeout(() => this.#deliver(opened, decision), REDELIVER_MS);

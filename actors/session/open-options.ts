@@ -1,8 +1,10 @@
 import type { OpenSessionOptions } from '../contract/session.ts';
 import {
+  expectAbsolutePath,
   expectFunction,
   expectObject,
   expectOneOf,
+  expectSignal,
   expectString,
   expectStrings,
   invalidOption,
@@ -28,16 +30,14 @@ const KNOWN = [
 export function expectOpenOptions(options: OpenSessionOptions): OpenSessionOptions {
   const given = expectObject('openSession()', options, KNOWN);
   expectString('backend', given['backend']);
-  expectString('directory', given['directory']);
+  expectAbsolutePath('directory', given['directory']);
   for (const name of ['chatId', 'title', 'model', 'agent', 'mode', 'resume'] as const) {
     optional(given[name], (value) => expectString(name, value));
   }
   for (const name of ['onPermission', 'onQuestion'] as const) {
     optional(given[name], (value) => expectFunction(name, value));
   }
-  if (given['signal'] !== undefined && !(given['signal'] instanceof AbortSignal)) {
-    throw invalidOption('signal', 'an AbortSignal', given['signal']);
-  }
+  optional(given['signal'], (value) => expectSignal('signal', value));
   optional(given['mcpServers'], expectMcpServers);
   return options;
 }

@@ -146,6 +146,10 @@ export class SessionBook {
       capabilities: backend.driver.capabilities,
       nextTurnId: () => `turn-${(this.#turns += 1)}`,
       statusOf: (record) => statusOf(record, backend),
+      verify: async (record, choice) => {
+        if (backend.isAvailable)
+          await this.#request(backend, record, (driver, signal) => driver.verify(choice, signal));
+      },
       request: (record, work) => this.#request(backend, record, work),
       fork: (record) => this.#fork(backend, record),
       release: (record) => void (record.references = Math.max(0, record.references - 1)),
@@ -166,8 +170,11 @@ export class SessionBook {
   }
 
   async #fork(backend: BackendRuntime, record: SessionRecord): Promise<Session> {
-    const resume = await this.#request(backend, record, (driver, signal) => driver.fork(signal));
     const { backendId: _, chatId: __, title: ___, ...settings } = record.settings;
+    const resume = await this.#request(backend, record, async (driver, signal) => {
+      await driver.verify(settings, signal); // Before there is a fork that nobody could open.
+      return driver.fork(signal);
+    });
     return this.open({ ...settings, backend: backend.id, directory: record.driver.directory, resume });
   }
 

@@ -2,9 +2,9 @@ import type { ContentBlock } from '../contract/events.ts';
 import type { Message, PromptOptions, Session, Turn } from '../contract/session.ts';
 import type { SessionCapabilities, SessionStatus } from '../contract/status.ts';
 import { SupervisorError } from '../errors.ts';
-import type { DriverSession } from '../ports.ts';
+import type { DriverSession, VoiceChoice } from '../ports.ts';
 import { TurnHandle } from '../turn/turn-handle.ts';
-import { expectString } from '../validation.ts';
+import { expectBoolean, expectObject, expectString } from '../validation.ts';
 import { expectPromptOptions, promptBlocks } from './prompt-input.ts';
 import type { SessionLine } from './session-line.ts';
 import type { SessionRecord } from './session-record.ts';
@@ -14,6 +14,8 @@ export interface SessionHost {
   readonly capabilities: SessionCapabilities;
   nextTurnId(): string;
   statusOf(session: SessionRecord): SessionStatus;
+  /** Rejects for what the backend does not have; a backend that is down is asked when the prompt is sent. */
+  verify(session: SessionRecord, choice: VoiceChoice): Promise<void>;
   /** Runs a request to the backend, which must be up, within the time limit of requests. */
   request<T>(session: SessionRecord, work: (driver: DriverSession, signal: AbortSignal) => Promise<T>): Promise<T>;
   fork(session: SessionRecord): Promise<Session>;
@@ -78,17 +80,17 @@ export class SessionHandle implements Session {
   async setModel(id: string): Promise<void> {
     const model = expectString('model', id);
     this.#record.driver.check({ blocks: [], model });
+    await this.#host.verify(this.#record, { model });
     this.#record.settings.model = model;
-    return Promise.resolve();
   }
 
   async setMode(id: string): Promise<void> {
     const mode = expectString('mode', id);
     if (!this.capabilities.setMode)
       throw new SupervisorError('ERR_UNSUPPORTED', `The backend ${this.backend} has no modes.`);
+    await this.#host.verify(this.#record, { mode });
     delete this.#record.settings.agent;
     this.#record.settings.mode = mode;
-    return Promise.resolve();
   }
 
   fork(): Promise<Session> {
@@ -108,8 +110,9 @@ export class SessionHandle implements Session {
     return Promise.resolve();
   }
 
-  close(options: { delete?: boolean } = {}): Promise<void> {
-    return this.#host.close(this.#record, { delete: options.delete ?? false });
+  async close(options: { delete?: boolean } = {}): Promise<void> {
+    const { delete: remove = false } = expectObject('close()', options, ['delete']);
+    await this.#host.close(this.#record, { delete: expectBoolean('delete', remove) });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

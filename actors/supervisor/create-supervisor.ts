@@ -11,11 +11,12 @@ import type {
   SupervisorOptions,
 } from '../contract/supervisor.ts';
 import { isDecisionFor } from '../decisions/decision-shape.ts';
-import { invalidOption } from '../validation.ts';
 import { SessionBook } from '../session/session-book.ts';
-import { expectDuration, expectObject, optional } from '../validation.ts';
+import { expectDuration, expectFunction, expectObject, expectOneOf, invalidOption, optional } from '../validation.ts';
 import { resolveSupervisorOptions } from './options.ts';
 import { SupervisorRuntime } from './runtime.ts';
+
+const EVENTS = ['transition', 'session', 'turn', 'recovery', 'decision', 'warning'] as const;
 
 /** Time that running turns have to end by themselves when the supervisor stops, in milliseconds. */
 const STOP_GRACE_MS = 5_000;
@@ -72,6 +73,8 @@ class SupervisorImplementation implements Supervisor {
   }
 
   on<K extends keyof SupervisorEvents>(event: K, listener: (payload: SupervisorEvents[K]) => void): () => void {
+    expectOneOf('event', event, EVENTS);
+    expectFunction('listener', listener);
     return this.#runtime.emitter.on(event, listener);
   }
 

@@ -38,6 +38,6 @@ export class Emitter {
   }
 
   #report(event: string, error: unknown): void {
-    this.#logger.error({ error, event }, `A listener for "${event}" failed: ${messageOf(error)}`);
+    this.#logger.error({ err: error, event }, `A listener for "${event}" failed: ${messageOf(error)}`);
   }
 }

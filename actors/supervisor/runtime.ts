@@ -50,6 +50,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
       clock: this.clock,
       logger: this.logger,
       emit: (event) => this.emitter.emit('decision', event),
+      warn: (warning) => this.emitter.emit('warning', warning),
     });
     for (const id of Object.keys(options.backends)) this.backends.set(id, this.#createBackend(id));
     this.#root = createActor(provideSupervisor(this, this), { clock: this.clock, input: this.#rootInput() });
@@ -210,7 +211,9 @@ export class SupervisorRuntime implements Registry, RootObserver {
     const definition = this.options.backends[id];
     if (!definition) throw new Error(`There is no definition of ${id}.`);
     const driver = definition.createDriver({ backendId: id, clock: this.clock, logger: this.logger });
-    const scope = new Scope((error) => this.logger.error({ error, backend: id }, 'A resource could not be released.'));
+    const scope = new Scope((error) =>
+      this.logger.error({ err: error, backend: id }, 'A resource could not be released.'),
+    );
     const command = (event: ServerEvent) => this.#send({ type: 'backend.command', backendId: id, command: event });
     return new BackendRuntime({ id, definition, driver, scope, clock: this.clock, command });
   }
@@ -256,7 +259,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
 
   /** The root chart itself broke: nothing is left running, and nobody waits for ever. */
   #rootFailed(error: unknown): void {
-    this.logger.error({ error }, `The root chart broke: ${messageOf(error)}`);
+    this.logger.error({ err: error }, `The root chart broke: ${messageOf(error)}`);
     this.supervisorChanged('stopped');
     for (const { turn } of this.#turns.values()) turn.settle({ outcome: 'indeterminate', failure: toFailure(error) });
     for (const backend of this.backends.values()) void backend.scope.release();

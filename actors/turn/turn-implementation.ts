@@ -78,7 +78,7 @@ function retire({ clock, logger }: Registry, { session, backend }: TurnEntry): v
   const ignore = new AbortController().signal;
   withLimit(clock, CANCEL_LIMIT_MS, ignore, (signal) => backend.driver.retire(session.driver, signal)).catch(
     (error: unknown) => {
-      logger.warn({ error, backend: backend.id }, 'The session could not be retired; the backend is restarted.');
+      logger.warn({ err: error, backend: backend.id }, 'The session could not be retired; the backend is restarted.');
       backend.send({ type: 'server.restart', reason: `a cancel was ignored, and ${messageOf(error)}` });
     },
   );
@@ -92,7 +92,7 @@ function quieterActor(registry: Registry) {
     if (session.unquiet) {
       const work = (limited: AbortSignal) => session.driver.quiet(limited);
       await withLimit(clock, turn.limits.cancelTimeoutMs, signal, work).catch((error: unknown) => {
-        if (!signal.aborted) logger.warn({ error, sessionId: session.id }, 'The session did not become quiet.');
+        if (!signal.aborted) logger.warn({ err: error, sessionId: session.id }, 'The session did not become quiet.');
       });
       if (signal.aborted) return;
       session.unquiet = false;
@@ -147,7 +147,8 @@ function cancellerActor(registry: Registry) {
     const cancel = () => {
       withLimit(clock, CANCEL_LIMIT_MS, signal, async (limited) => turn.driver?.cancel(limited)).catch(
         (error: unknown) => {
-          if (!signal.aborted) logger.debug({ error, turnId }, 'A cancel did not reach the agent; it is repeated.');
+          if (!signal.aborted)
+            logger.debug({ err: error, turnId }, 'A cancel did not reach the agent; it is repeated.');
         },
       );
     };

@@ -16,11 +16,10 @@ import type {
 } from '../../actors/ports.ts';
 import { invalidOption } from '../../actors/validation.ts';
 import { Demultiplexer } from './demultiplexer.ts';
-import { addMcpServers, expectAgent } from './equipment.ts';
 import { EventConnection } from './event-connection.ts';
 import { isoTime, list, record, text } from './json.ts';
+import { addMcpServers } from './mcp-servers.ts';
 import type { LaunchOptions } from './options.ts';
-import { modelOf } from './prompt-parts.ts';
 import { probeDirectory, probeHealth, verifyServer } from './readiness.ts';
 import { reconcileDirectory } from './reconcile.ts';
 import {
@@ -33,7 +32,8 @@ import {
 } from './requests.ts';
 import { ServerLife } from './server-life.ts';
 import { OpencodeSession, type SessionDefaults } from './session.ts';
-import { agentOf, OpencodeTurn, type TurnPlace } from './turn.ts';
+import { OpencodeTurn, type TurnPlace } from './turn.ts';
+import { checkVoice, expectVoice } from './voice.ts';
 
 /** What a host holds of a live opencode server. It stays readable when the process life is over; `ended` tells. */
 export interface OpencodeLease {
@@ -127,12 +127,12 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
 
   async openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
     await expectWorktree(request.directory);
-    if (request.model !== undefined) modelOf(request.model);
+    checkVoice(request);
     await probeDirectory(this.#address(), request.directory, signal);
     const client = this.#client(request.directory);
-    const agent = agentOf(request);
-    if (agent !== undefined)
-      await expectAgent(client, request.directory, agent, signal).catch(rethrow('The agents could not be listed'));
+    await expectVoice(client, request.directory, request, signal).catch(
+      rethrow('The models and agents could not be listed'),
+    );
     const { mcpServers = [] } = request;
     await addMcpServers(client, request.directory, mcpServers, signal).catch(
       rethrow('The session could not have its MCP servers'),

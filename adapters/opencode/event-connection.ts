@@ -87,7 +87,7 @@ export class EventConnection implements Connection {
     try {
       return decodeEvent(JSON.parse(data));
     } catch (error) {
-      this.#options.logger.warn({ error, bytes: data.length }, 'An event is not JSON; it is skipped.');
+      this.#options.logger.warn({ err: error, bytes: data.length }, 'An event is not JSON; it is skipped.');
       return { type: 'ignored' };
     }
   }
@@ -108,7 +108,7 @@ export class EventConnection implements Connection {
       demultiplexer.dispatch(event);
     } catch (error) {
       logger.error(
-        { error, type: event.type },
+        { err: error, type: event.type },
         'An event could not be applied; it is skipped, and the stream goes on.',
       );
     }

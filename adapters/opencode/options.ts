@@ -1,6 +1,7 @@
 import { validRange } from 'semver';
 import type { BackendSettings, StreamScope } from '../../actors/ports.ts';
 import {
+  expectAbsolutePath,
   expectBoolean,
   expectCount,
   expectDuration,
@@ -141,13 +142,13 @@ function resolveLaunch(given: Given): LaunchOptions {
     args: optional(given['args'], (value) => expectStrings('args', value)) ?? [],
     env: optional(given['env'], expectEnvironment) ?? {},
     inheritEnv: optional(given['inheritEnv'], expectInheritance) ?? true,
-    cwd: optional(given['cwd'], (value) => expectString('cwd', value)) ?? process.cwd(),
+    cwd: optional(given['cwd'], (value) => expectAbsolutePath('cwd', value)) ?? process.cwd(),
     hostname: optional(given['hostname'], (value) => expectString('hostname', value)) ?? '127.0.0.1',
     port: optional(given['port'], (value) => expectCount('port', value, 0, 65_535)) ?? 0,
     username: optional(given['username'], (value) => expectString('username', value)) ?? 'opencode',
     stopGraceMs: optional(given['stopGraceMs'], (value) => expectDuration('stopGraceMs', value)) ?? 5_000,
     ...text(given, 'password'),
-    ...text(given, 'configFile'),
+    ...(given['configFile'] === undefined ? {} : { configFile: expectAbsolutePath('configFile', given['configFile']) }),
     ...(given['version'] === undefined ? {} : { version: expectVersion(given['version']) }),
     ...(given['config'] === undefined ? {} : { config: expectConfig(given['config']) }),
   };

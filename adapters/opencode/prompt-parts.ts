@@ -24,10 +24,3 @@ function filePart({ path, uri, mimeType }: Extract<ContentBlock, { type: 'file' 
   const url = pathToFileURL(path).href;
   return { type: 'file', mime, url, filename: path.slice(path.lastIndexOf('/') + 1) };
 }
-
-/** `provider/model` as opencode takes it. */
-export function modelOf(model: string): { providerID: string; modelID: string } {
-  const slash = model.indexOf('/');
-  if (slash <= 0 || slash === model.length - 1) throw invalidOption('model', '"provider/model"', model);
-  return { providerID: model.slice(0, slash), modelID: model.slice(slash + 1) };
-}

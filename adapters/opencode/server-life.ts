@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { isAbsolute } from 'node:path';
-import { SupervisorError, toFailure } from '../../actors/errors.ts';
+import { toFailure } from '../../actors/errors.ts';
 import { invalidOption } from '../../actors/validation.ts';
 import type { Failure, LifeObserver, ProcessLife } from '../../actors/ports.ts';
 import { childEnvironment } from '../process/environment.ts';
@@ -100,6 +99,7 @@ export class ServerLife implements ProcessLife {
 
   async #prepare(): Promise<void> {
     await expectDirectory(this.#options.cwd);
+    if (this.#options.configFile !== undefined) await expectFile('configFile', this.#options.configFile);
     this.#port = this.#options.port === 0 ? await portOn(this.#options.hostname) : this.#options.port;
     if (this.#options.config) this.#config = new PrivateConfig(this.#options.config, this.redactor);
     if (!this.#abandoned.signal.aborted) this.#observer.prepared(this.#port);
@@ -153,12 +153,16 @@ export class ServerLife implements ProcessLife {
 }
 
 async function expectDirectory(path: string): Promise<void> {
-  if (!isAbsolute(path))
-    throw new SupervisorError('ERR_INVALID_OPTION', `cwd: expected an absolute path, got "${path}"`);
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory()) return;
-  const what = found ? 'a file' : 'nothing';
-  throw new SupervisorError('ERR_INVALID_OPTION', `cwd: expected an existing directory, got ${what} at "${path}"`);
+  throw invalidOption('cwd', 'an existing directory', `${found ? 'a file' : 'nothing'} at ${path}`);
+}
+
+/** [opencode] A configuration file that is not there is ignored by the server, with every rule that it holds. */
+async function expectFile(name: string, path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile()) return;
+  throw invalidOption(name, 'an existing file', `${found ? 'a directory' : 'nothing'} at ${path}`);
 }
 
 async function portOn(hostname: string): Promise<number> {

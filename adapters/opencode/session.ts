@@ -1,8 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DriverSession, DriverTurn, McpServer, Message, TurnRequest, TurnSink } from '../../actors/ports.ts';
+import type {
+  DriverSession,
+  DriverTurn,
+  McpServer,
+  Message,
+  TurnRequest,
+  TurnSink,
+  VoiceChoice,
+} from '../../actors/ports.ts';
 import { isoTime, list, record, text } from './json.ts';
 import { ask, toSupervisorError } from './requests.ts';
-import { agentOf, checkRequest, OpencodeTurn, type TurnPlace } from './turn.ts';
+import { checkRequest, OpencodeTurn, type TurnPlace } from './turn.ts';
+import { expectVoice } from './voice.ts';
 
 /** Pause between two looks at a session that is to become quiet, in milliseconds. */
 const QUIET_POLL_MS = 250;
@@ -45,11 +54,13 @@ export class OpencodeSession implements DriverSession {
   }
 
   begin(request: TurnRequest, sink: TurnSink): DriverTurn {
-    const agent = agentOf(request);
-    return new OpencodeTurn(this.#place, this.#withDefaults(request), sink, {
-      mcpServers: this.#mcpServers,
-      ...(agent === undefined || agent === this.#defaults.agent ? {} : { agent }),
-    });
+    const needs = { mcpServers: this.#mcpServers, voice: this.#unknownOf(request) };
+    return new OpencodeTurn(this.#place, this.#withDefaults(request), sink, needs);
+  }
+
+  async verify(choice: VoiceChoice, signal: AbortSignal): Promise<void> {
+    const { client } = this.#request();
+    await expectVoice(client, this.directory, choice, signal).catch(rethrow);
   }
 
   async quiet(signal: AbortSignal): Promise<void> {
@@ -92,6 +103,16 @@ export class OpencodeSession implements DriverSession {
       ...(model === undefined ? {} : { model }),
       ...(request.mode === undefined ? { agent } : {}),
       ...request,
+    };
+  }
+
+  /** What the prompt asks for beyond what the session was opened with. */
+  #unknownOf({ model, agent, mode }: TurnRequest): VoiceChoice {
+    const known = this.#defaults;
+    return {
+      ...(model === undefined || model === known.model ? {} : { model }),
+      ...(agent === undefined || agent === known.agent ? {} : { agent }),
+      ...(mode === undefined || mode === known.agent ? {} : { mode }),
     };
   }
 

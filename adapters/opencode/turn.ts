@@ -8,14 +8,15 @@ import type {
   QuestionAnswer,
   TurnRequest,
   TurnSink,
+  VoiceChoice,
 } from '../../actors/ports.ts';
-import { invalidOption } from '../../actors/validation.ts';
 import type { Demultiplexer } from './demultiplexer.ts';
-import { expectAgent, restoreMcpServers } from './equipment.ts';
+import { restoreMcpServers } from './mcp-servers.ts';
 import { nextMessageId } from './message-id.ts';
-import { modelOf, promptParts } from './prompt-parts.ts';
+import { promptParts } from './prompt-parts.ts';
 import { ask, type OpencodeClient, RequestFailure, toSupervisorError } from './requests.ts';
 import { TurnTranslator } from './turn-translator.ts';
+import { agentOf, checkVoice, expectVoice, modelOf } from './voice.ts';
 
 /** The current life of the server, read anew for each request. */
 interface CurrentLife {
@@ -34,8 +35,8 @@ export interface TurnPlace {
 /** What has to be there before the prompt is sent. */
 export interface TurnNeeds {
   readonly mcpServers: readonly McpServer[];
-  /** An agent that is not known to exist. */
-  readonly agent?: string;
+  /** What is not known to exist. */
+  readonly voice: VoiceChoice;
 }
 
 /** A live server begins within this, in milliseconds; a prompt that it does not know by then was never accepted. */
@@ -121,9 +122,9 @@ export class OpencodeTurn implements DriverTurn {
   /** Refuses what the server would take and never answer. */
   async #prepare(signal: AbortSignal): Promise<void> {
     const { directory, life } = this.place;
-    const { agent, mcpServers } = this.#needs;
+    const { voice, mcpServers } = this.#needs;
     const client = life.client(directory);
-    if (agent !== undefined) await expectAgent(client, directory, agent, signal);
+    await expectVoice(client, directory, voice, signal);
     await restoreMcpServers(client, directory, mcpServers, signal);
   }
 
@@ -165,16 +166,7 @@ export class OpencodeTurn implements DriverTurn {
 /** Throws `ERR_INVALID_OPTION` for what the server could not take. */
 export function checkRequest(request: TurnRequest): void {
   promptParts(request.blocks);
-  if (request.model !== undefined) modelOf(request.model);
-  agentOf(request);
-}
-
-/** [opencode] A mode is a primary agent, under its older name. */
-export function agentOf({ agent, mode }: Pick<TurnRequest, 'agent' | 'mode'>): string | undefined {
-  if (agent !== undefined && mode !== undefined && agent !== mode) {
-    throw invalidOption('mode', `the agent "${agent}", since opencode's modes are its agents`, mode);
-  }
-  return agent ?? mode;
+  checkVoice(request);
 }
 
 /** The prompt cannot have been accepted, and never will be. */

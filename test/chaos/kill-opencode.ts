@@ -70,7 +70,8 @@ export async function killOpencode({ runs, random, onTurn }: KillOptions): Promi
       onTurn?.(killed, index);
       if (killed.settlements !== 1) violations.push(`turn ${index} settled ${killed.settlements} times`);
       if (executions > 1) violations.push(`turn ${index} was executed ${executions} times`);
-      if (outcome === 'completed' && executions === 0) violations.push(`turn ${index} completed without being executed`);
+      if (outcome === 'completed' && executions === 0)
+        violations.push(`turn ${index} completed without being executed`);
       if (outcome === 'failed') violations.push(`turn ${index} failed: ${JSON.stringify((await turn.result).error)}`);
     }
     const last = await session.prompt('[[say still here]]').result;

@@ -27,7 +27,9 @@ const taskOf = (prompt: string, overrides: OpencodeOptions = {}): HostTask => ({
   directory: world.directory(),
   prompt,
 });
-const hiding = { command: 'setsid nohup sleep 300 >/dev/null 2>&1 & echo hidden; sleep 300', description: 'hides' };
+/** In a session of its own, and deaf to every polite signal. */
+const stubborn = "(trap '' HUP TERM INT; exec setsid sleep 300) >/dev/null 2>&1";
+const hiding = { command: `${stubborn} & echo hidden; sleep 300`, description: 'hides' };
 const busy = `[[say Working. ]][[tool bash ${JSON.stringify(hiding)}]]`;
 /** Guardians carry no mark: what they watch over is in their arguments. */
 const guardians = () => processesCalled('agent-supervisor-guardian', world.root);

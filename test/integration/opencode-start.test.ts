@@ -76,15 +76,15 @@ describe('a server that does not start', () => {
       'a directory that does not exist',
       { cwd: '/nowhere/at/all' },
       'ERR_INVALID_OPTION',
-      'expected an existing directory, got nothing',
+      'got "nothing at /nowhere/at/all"',
     ],
+    ['a directory that is a file', { cwd: '/etc/hostname' }, 'ERR_INVALID_OPTION', 'got "a file at /etc/hostname"'],
     [
-      'a directory that is a file',
-      { cwd: '/etc/hostname' },
+      'a configuration file that does not exist',
+      { configFile: '/nowhere/opencode.json' },
       'ERR_INVALID_OPTION',
-      'expected an existing directory, got a file',
+      'configFile: expected an existing file, got "nothing at /nowhere/opencode.json"',
     ],
-    ['a relative directory', { cwd: 'somewhere' }, 'ERR_INVALID_OPTION', 'expected an absolute path'],
   ])('because of %s fails at once, and says what to do', async (_, options, code, message) => {
     const { state, lastError, restarts } = await start(opencode(options));
     expect([state, restarts]).toEqual(['failed', 0]);

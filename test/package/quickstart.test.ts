@@ -23,7 +23,9 @@ afterAll(async () => {
 });
 
 it('runs the README’s quickstart from the packed tarball in an empty project', async () => {
-  const { stdout: packed } = await run('npm', ['pack', '--json', '--pack-destination', project], { cwd: root });
+  const { stdout: packed } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', project], {
+    cwd: root,
+  });
   const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
   writeFileSync(join(project, 'package.json'), '{ "private": true }');
   await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${filename}`], { cwd: project });

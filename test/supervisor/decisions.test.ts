@@ -81,8 +81,11 @@ describe('what an agent asks', () => {
     ['throws', () => expect.fail('the handler is broken')],
     ['answers with what is no answer', () => ({ outcome: 'sure' }) as never],
     ['answers with nothing at all', () => null as never],
-  ])('is rejected when the handler %s, and the fault is logged', async (_, onPermission) => {
-    const { agent, logged } = await askingWorld(permission(), { onPermission });
+  ])('is rejected when the handler %s, and the host is told of the fault', async (_, onPermission) => {
+    const { agent, logged, events } = await askingWorld(permission(), { onPermission });
+    expect(events.warning.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^The permission handler failed: .*The request is rejected\.$/s),
+    ]);
     expect(agent.answers).toEqual([['per_1', { outcome: 'reject_once' }]]);
     expect(logged.filter(({ level }) => level === 'error')).toHaveLength(1);
   });

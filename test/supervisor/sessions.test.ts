@@ -1,12 +1,35 @@
 import { describe, expect, it } from 'vitest';
 import { createSupervisor, SupervisorError } from '../../index.ts';
-import { fakeWorld } from '../fixtures/fake-world.ts';
+import { type FakeWorld, fakeWorld } from '../fixtures/fake-world.ts';
 import { FakeBackend } from '../fixtures/fake-backend.ts';
 import { settled } from '../fixtures/virtual-clock.ts';
 
 const open = { backend: 'code', directory: '/project', chatId: 'chat-1' } as const;
 
 describe('a session', () => {
+  it('does not change to a model or a mode that the backend does not have', async () => {
+    const { supervisor } = fakeWorld();
+    const session = await supervisor.openSession({ ...open, model: 'a/b' });
+    await expect(session.setModel('unknown')).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+    await expect(session.setMode('unknown')).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+    expect(session.status()).toMatchObject({ model: 'a/b' });
+  });
+
+  it('changes at once while its backend is down: the prompt will tell', async () => {
+    const { supervisor, backend } = fakeWorld();
+    const session = await supervisor.openSession(open);
+    await supervisor.backend('code').stop();
+    await session.setModel('unknown');
+    expect([session.status().model, backend.lives.length]).toEqual(['unknown', 1]);
+  });
+
+  it('asks before it is forked whether the fork could be opened', async () => {
+    const { supervisor, backend } = fakeWorld();
+    const session = await supervisor.openSession({ ...open, mode: 'unknown' });
+    await expect(session.fork()).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+    expect(backend.sessions).toHaveLength(1);
+  });
+
   it('is the same one for whoever opens the same chat, and stays until it is closed', async () => {
     const { supervisor, backend } = fakeWorld();
     const [one, two] = await Promise.all([supervisor.openSession(open), supervisor.openSession(open)]);
@@ -187,6 +210,7 @@ describe('bad input', () => {
   it.each<[string, object, string]>([
     ['an unknown backend', { ...open, backend: 'nope' }, 'ERR_UNKNOWN_BACKEND'],
     ['no directory', { backend: 'code' }, 'ERR_INVALID_OPTION'],
+    ['a relative directory', { backend: 'code', directory: '.' }, 'ERR_INVALID_OPTION'],
     ['an unknown option', { ...open, dir: '/x' }, 'ERR_INVALID_OPTION'],
     ['an MCP server without a command', { ...open, mcpServers: [{ name: 'x' }] }, 'ERR_INVALID_OPTION'],
     ['an MCP server without a URL', { ...open, mcpServers: [{ name: 'x', type: 'http' }] }, 'ERR_INVALID_OPTION'],
@@ -195,6 +219,26 @@ describe('bad input', () => {
     const { supervisor, backend } = fakeWorld();
     await expect(supervisor.openSession(options as never)).rejects.toMatchObject({ code });
     expect(backend.lives).toHaveLength(0);
+  });
+
+  it.each<[string, (world: FakeWorld) => unknown]>([
+    ['on() of an event that there is not', ({ supervisor }) => supervisor.on('transitions' as never, () => undefined)],
+    ['on() without a listener', ({ supervisor }) => supervisor.on('turn', 3 as never)],
+    ['stop() with an unknown option', ({ supervisor }) => supervisor.stop({ grace: 3 } as never)],
+    ['acquire() with an unknown option', ({ supervisor }) => supervisor.backend('code').acquire({ x: 1 } as never)],
+    ['restart() with what is no reason', ({ supervisor }) => supervisor.backend('code').restart({} as never)],
+    ['listSessions() of nothing', ({ supervisor }) => supervisor.backend('code').listSessions(undefined as never)],
+    [
+      'listSessions() of a relative directory',
+      ({ supervisor }) => supervisor.backend('code').listSessions({ directory: '.' }),
+    ],
+    [
+      'close() with an unknown option',
+      async ({ supervisor }) => (await supervisor.openSession(open)).close({ remove: true } as never),
+    ],
+  ])('%s is refused', async (_, call) => {
+    const called = Promise.resolve().then(() => call(fakeWorld()));
+    await expect(called).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
   });
 
   it.each<[string, unknown, unknown]>([

@@ -67,6 +67,13 @@ describe('a managed process', () => {
     expect([lines, ends]).toEqual([['one', 'two', 'three'], [end]]);
   });
 
+  it('takes its group with it, also what has cleared its environment', async () => {
+    const { process, lines } = shell('env -i sleep 300 & echo $!');
+    await process.gone;
+    const pid = Number(lines[0]);
+    expect([pid > 1, isAlive(pid)]).toEqual([true, false]);
+  });
+
   it.each([
     ['that does not exist', '/nowhere/program', 'ENOENT'],
     ['that may not be executed', 'not-executable', 'EACCES'],

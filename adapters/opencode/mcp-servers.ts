@@ -1,21 +1,6 @@
 import type { McpServer } from '../../actors/ports.ts';
-import { invalidOption } from '../../actors/validation.ts';
-import { list, record, text } from './json.ts';
+import { record } from './json.ts';
 import { ask, type OpencodeClient } from './requests.ts';
-
-/** Throws where the directory has no such agent: a prompt to it would be accepted by the server and never answered. */
-export async function expectAgent(
-  client: OpencodeClient,
-  directory: string,
-  agent: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const agents = await ask('GET /agent', signal, (options) => client.app.agents({ directory }, options));
-  const names = list(agents)
-    .map((known) => text(record(known)['name']))
-    .filter((name) => name !== undefined);
-  if (!names.includes(agent)) throw invalidOption('agent', `one of ${names.join(', ')}`, agent);
-}
 
 /** [opencode] MCP servers belong to the running server's directory: they are gone with its process, and with a dispose. */
 export async function addMcpServers(

@@ -45,6 +45,30 @@ describe('the MCP servers of a session', () => {
   });
 });
 
+describe('what a session is to be answered by', () => {
+  it.each<[string, object, string]>([
+    ['a model', { model: 'scripted/nope' }, 'model: expected a model of scripted: scripted, got "scripted/nope"'],
+    ['a provider', { model: 'a/b' }, 'model: expected a model of a configured provider ('],
+    ['an agent', { agent: 'nobody' }, 'agent: expected one of build, '],
+    ['a mode', { mode: 'nobody' }, 'mode: expected one of build, '],
+  ])('is refused where there is no such thing: %s', async (_, choice, message) => {
+    const opening = supervisor.openSession({ backend: 'code', directory: world.directory(), ...choice });
+    await expect(opening).rejects.toMatchObject({
+      code: 'ERR_INVALID_OPTION',
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  it('is refused before anything is changed, and a fork of it leaves nothing on the server', async () => {
+    const directory = world.directory();
+    const session = await supervisor.openSession({ backend: 'code', directory, title: 'A title' });
+    await expect(session.setMode('nobody')).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+    await expect(session.setModel('a/b')).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+    expect(await session.prompt('[[say Hello]]').result).toMatchObject({ outcome: 'completed' });
+    expect(await supervisor.backend('code').listSessions({ directory })).toHaveLength(1);
+  });
+});
+
 describe('an agent that a prompt asks for', () => {
   it('speaks, and the next prompt is again for the agent of the session', async () => {
     const directory = world.directory();
