@@ -106,7 +106,7 @@ describe('a turn on a real opencode server', () => {
   it('fails for a model that does not exist, and the session goes on', async () => {
     const session = await open();
     const turn = session.prompt('[[say x]]', { model: 'nobody/nothing' });
-    expect(await turn.result).toMatchObject({ outcome: 'failed', error: { code: 'ERR_TURN_FAILED' } });
+    expect(await turn.result).toMatchObject({ outcome: 'failed', error: { code: 'ERR_INVALID_OPTION' } });
     expect(await session.prompt('[[say fine]]').result).toMatchObject({ outcome: 'completed', text: 'fine' });
   });
 
@@ -300,12 +300,12 @@ describe('sessions on a real opencode server', () => {
     [
       'an agent that does not exist',
       () => ({ directory: world.directory(), agent: 'nobody' }),
-      'agent: expected one of build',
+      'mode: expected one of build',
     ],
     [
       'a mode that is no agent',
       () => ({ directory: world.directory(), mode: 'nobody' }),
-      'agent: expected one of build',
+      'mode: expected one of build',
     ],
     [
       'a model without a provider',
