@@ -298,16 +298,6 @@ describe('sessions on a real opencode server', () => {
     ['a directory that does not exist', () => ({ directory: join(world.root, 'nowhere') }), 'nothing at'],
     ['a directory that is a file', () => ({ directory: '/etc/hostname' }), 'a file at'],
     [
-      'an agent that does not exist',
-      () => ({ directory: world.directory(), agent: 'nobody' }),
-      'mode: expected one of build',
-    ],
-    [
-      'a mode that is no agent',
-      () => ({ directory: world.directory(), mode: 'nobody' }),
-      'mode: expected one of build',
-    ],
-    [
       'a model without a provider',
       () => ({ directory: world.directory(), model: 'gpt' }),
       'model: expected "provider/model"',
