@@ -14,7 +14,10 @@ export function waitFor(clock: Clock, delayMs: number, signal: AbortSignal): Pro
   });
 }
 
-/** Runs `work` with a signal that aborts with `signal`, or after `limitMs` on the clock. */
+/**
+ * Runs `work` with a signal that aborts with `signal`, or after `limitMs` on the clock. Rejects then, whatever becomes of
+ * the work.
+ */
 export async function withLimit<T>(
   clock: Clock,
   limitMs: number,
@@ -26,8 +29,11 @@ export async function withLimit<T>(
   const onAbort = () => over.abort(signal.reason);
   const timer = clock.setTimeout(() => over.abort(new Error(`timed out after ${limitMs} ms`)), limitMs);
   signal.addEventListener('abort', onAbort, { once: true });
+  const ended = new Promise<never>((_, reject) => {
+    over.signal.addEventListener('abort', () => reject(over.signal.reason as Error), { once: true });
+  });
   try {
-    return await work(over.signal);
+    return await Promise.race([work(over.signal), ended]);
   } finally {
     clock.clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);

@@ -163,6 +163,8 @@ export type DispatchOutcome =
 export interface DriverTurn {
   /** Never rejects. */
   send(signal: AbortSignal): Promise<DispatchOutcome>;
+  /** The turn is cancelled: what `send` has not sent yet is given up, and it resolves with `refused`. */
+  withdraw(): void;
   cancel(signal: AbortSignal): Promise<void>;
   answer(askId: string, answer: PermissionDecision | QuestionAnswer, signal: AbortSignal): Promise<void>;
   /** No more events of this turn. */

@@ -1,10 +1,13 @@
 import type { Logger } from './contract/supervisor.ts';
 
+const ignore = (): void => undefined;
+
 /** A logger that throws is the host's business, and never changes a lifecycle: its line is lost, nothing else is. */
 export function safeLogger(logger: Logger): Logger {
-  const guard = (write: (data: object, message: string) => void) => (data: object, message: string) => {
+  const guard = (write: (data: object, message: string) => unknown) => (data: object, message: string) => {
     try {
-      write(data, message);
+      const returned: unknown = write(data, message);
+      if (returned instanceof Promise) returned.catch(ignore);
     } catch {
       return; // There is nowhere left to tell it.
     }

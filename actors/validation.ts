@@ -22,6 +22,7 @@ export function expectObject(path: string, value: unknown, known: readonly strin
 
 export function expectString(path: string, value: unknown): string {
   if (typeof value !== 'string' || value === '') throw invalidOption(path, 'a non-empty string', value);
+  if (value.includes('\0')) throw invalidOption(path, 'a string without NUL characters', value);
   return value;
 }
 
@@ -53,9 +54,19 @@ export function expectOneOf<const T extends string>(path: string, value: unknown
 export function expectStrings(path: string, value: unknown): readonly string[] {
   if (!Array.isArray(value)) throw invalidOption(path, 'an array of strings', value);
   for (const [index, item] of value.entries()) {
-    if (typeof item !== 'string') throw invalidOption(`${path}[${index}]`, 'a string', item);
+    if (typeof item !== 'string' || item.includes('\0'))
+      throw invalidOption(`${path}[${index}]`, 'a string without NUL characters', item);
   }
   return value as string[];
+}
+
+/** An object of strings, such as variables or headers. */
+export function expectTexts(path: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalidOption(path, 'an object of strings', value);
+  for (const [name, text] of Object.entries(value)) {
+    if (typeof text !== 'string' || text.includes('\0')) throw invalidOption(`${path}.${name}`, 'a string', text);
+  }
 }
 
 /** Whole milliseconds from `minimum` to 2^31 - 1. */

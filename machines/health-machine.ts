@@ -50,7 +50,7 @@ export const healthMachine = setup({
       after: { interval: { target: 'probing' } },
     },
     probing: {
-      description: 'One check is under way; the probe keeps its own time limit.',
+      description: 'One check is under way; the probe keeps its own time limit. Who asks for one gets a new one.',
       invoke: {
         src: 'probe',
         id: 'probe',
@@ -61,6 +61,7 @@ export const healthMachine = setup({
         }),
       },
       on: {
+        'health.checkNow': { target: 'probing', reenter: true },
         'probe.passed': {
           target: 'waiting',
           actions: { type: 'reportPassed', params: ({ event }) => ({ at: event.at }) },

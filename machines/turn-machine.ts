@@ -97,6 +97,8 @@ export const turnMachine = setupTurn.createMachine({
             },
             withdrawn: {
               description: 'Cancelled before the answer: first learn whether there is anything to cancel.',
+              entry: 'withdraw',
+              after: { withdrawLimit: { target: '#turn.cancelling' } },
               on: {
                 'dispatch.accepted': { target: '#turn.cancelling' },
                 'dispatch.refused': { target: '#turn.settled', actions: 'concludeCancelled' },

@@ -84,6 +84,8 @@ export const setupTurn = setup({
     requestAudit: () => undefined,
     /** Answered by `backend.lost` or `backend.exited` when the connection broke while the prompt was on its way. */
     confirmAttached: () => undefined,
+    /** The turn is cancelled before its prompt was accepted; the composition stops what was not sent yet. */
+    withdraw: () => undefined,
     /** Pending permissions and questions are answered `cancelled`. */
     withdrawDecisions: () => undefined,
     /** The cancel was ignored up to its limit: what runs the session is no longer trusted. */
@@ -140,6 +142,7 @@ export const setupTurn = setup({
   delays: {
     deadline: ({ context, event }) => Math.max(0, context.deadlineAt - timeOf(event, context)),
     cancelTimeout: ({ context }) => context.cancelTimeoutMs,
+    withdrawLimit: ({ context }) => context.cancelTimeoutMs / 3,
   },
 });
 

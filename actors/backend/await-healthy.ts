@@ -17,11 +17,11 @@ export async function awaitHealthy(
   backend: BackendRuntime,
   { clock, timeoutMs, signal }: AwaitHealthyOptions,
 ): Promise<void> {
-  if (backend.isAvailable) return;
   if (backend.abandoned) throw lastErrorOf(backend);
   backend.changeDemand({ waiters: 1 });
   try {
     await new Promise<void>((resolve, reject) => {
+      let isAsked = false; // Before that, what ends is what somebody else stopped.
       const settle = (finish: () => void) => {
         stopListening();
         clock.clearTimeout(timer);
@@ -31,19 +31,28 @@ export async function awaitHealthy(
       const onChange = (change: StateChange) => {
         if (change.to === 'healthy') settle(resolve);
         if (change.to === 'failed') settle(() => reject(lastErrorOf(backend)));
-        if (change.to === 'idle') settle(() => reject(stoppedError(backend)));
+        if (change.to === 'idle' && isAsked) settle(() => reject(stoppedError(backend)));
       };
       const onAbort = () => settle(() => reject(abortError(signal)));
       const stopListening = backend.onChange(onChange);
       const timer = clock.setTimeout(() => settle(() => reject(timeoutError(backend, timeoutMs))), timeoutMs);
       signal?.addEventListener('abort', onAbort, { once: true });
       if (signal?.aborted) return onAbort();
-      if (backend.isAvailable) return settle(resolve);
-      backend.send({ type: 'server.start' });
+      backend.send({ type: 'server.start' }); // Behind a stop or a restart that is on its way, and of no effect where it works.
+      void commandsDone().then(() => {
+        isAsked = true;
+        if (backend.isAvailable) settle(resolve);
+        else if (backend.state === 'idle') settle(() => reject(stoppedError(backend)));
+      });
     });
   } finally {
     backend.changeDemand({ waiters: -1 });
   }
+}
+
+/** Commands reach the charts in order, each in a microtask of its own: after one more, those before it are done. */
+export function commandsDone(): Promise<void> {
+  return new Promise((resolve) => queueMicrotask(resolve));
 }
 
 /** The signal's own reason, as an error of this library. */

@@ -4,7 +4,7 @@ import { SupervisorError } from '../errors.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
 import { expectAbsolutePath, expectObject, expectSignal, expectString, optional } from '../validation.ts';
-import { abortError, awaitHealthy } from './await-healthy.ts';
+import { abortError, awaitHealthy, commandsDone } from './await-healthy.ts';
 import { backendStatus } from './backend-status.ts';
 import type { BackendRuntime, StateChange } from './backend-runtime.ts';
 
@@ -145,9 +145,4 @@ export class BackendHandleImplementation implements BackendHandle {
       });
     });
   }
-}
-
-/** Commands reach the charts in order, each in a microtask of its own: after one more, those before it are done. */
-function commandsDone(): Promise<void> {
-  return new Promise((resolve) => queueMicrotask(resolve));
 }

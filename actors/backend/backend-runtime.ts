@@ -48,6 +48,7 @@ export class BackendRuntime {
   abandoned = false;
   #actor: ServerActor | undefined;
   #turns = 0;
+  readonly #byId = new Map<string, StreamRuntime>();
   #waiters = 0;
   readonly #options: BackendRuntimeOptions;
   readonly #listeners = new Set<(change: StateChange) => void>();
@@ -150,6 +151,7 @@ export class BackendRuntime {
       open: (opened) => this.#openStream(opened),
     });
     this.streams.set(key, stream);
+    this.#byId.set(stream.id, stream);
     this.#openStream(stream);
     return stream;
   }
@@ -169,9 +171,9 @@ export class BackendRuntime {
     this.send({ type: 'server.closeStream', groupId: groupOf(stream), streamId: stream.id });
   }
 
+  /** Also one that is being closed: its actor may still ask for it. */
   streamById(streamId: string): StreamRuntime | undefined {
-    for (const stream of this.streams.values()) if (stream.id === streamId) return stream;
-    return undefined;
+    return this.#byId.get(streamId);
   }
 
   #openStream(stream: StreamRuntime): void {

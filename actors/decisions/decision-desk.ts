@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.ts';
+import { messageOf, SupervisorError } from '../errors.ts';
 import type { PermissionDecision, PermissionRequest, QuestionAnswer, QuestionRequest } from '../contract/events.ts';
 import type { PermissionHandler, QuestionHandler } from '../contract/session.ts';
 import type { Clock, Logger, SupervisorEvents } from '../contract/supervisor.ts';
@@ -122,9 +122,19 @@ export class DecisionDesk {
     }
   }
 
+  /** An answer that the agent does not take rejects; a rejection that it does not take is left to the turn's own clocks. */
+  #refused(opened: OpenCase, decision: Decision, error: unknown): void {
+    const { id: requestId, backend, sessionId } = opened.request;
+    const message = `The agent refused the answer to ${requestId}: ${messageOf(error)}`;
+    this.#options.logger.error({ err: error, requestId, backend, sessionId }, message);
+    this.#options.warn({ code: 'ERR_INVALID_OPTION', message, backend, sessionId });
+    if (!isRejection(decision)) this.#deliver(opened, rejectionFor(opened.request));
+  }
+
   #deliver(opened: OpenCase, decision: Decision): void {
     const attempt = new AbortController();
     opened.deliver(decision, attempt.signal).catch((error: unknown) => {
+      if (isRefused(error)) return this.#refused(opened, decision, error);
       this.#options.logger.warn(
         { err: error, requestId: opened.request.id },
         'A decision did not reach the agent; it is sent again.',
@@ -134,6 +144,11 @@ export class DecisionDesk {
   }
 }
 
+/** The agent does not take this answer, and never will. */
+function isRefused(error: unknown): boolean {
+  return error instanceof SupervisorError && error.code === 'ERR_INVALID_OPTION';
+}
+
 /** Without a handler the request is rejected at once; a handler without an answer leaves it to `decide()`. */
 async function consultHandler({ request, handlers, over }: OpenCase): Promise<Decision | undefined> {
   const context = { signal: over.signal };
@@ -141,6 +156,10 @@ async function consultHandler({ request, handlers, over }: OpenCase): Promise<De
     return handlers.onPermission ? handlers.onPermission(request, context) : rejectionFor(request);
   }
   return handlers.onQuestion ? handlers.onQuestion(request, context) : rejectionFor(request);
+}
+
+function isRejection(decision: Decision): boolean {
+  return 'outcome' in decision ? !decision.outcome.startsWith('allow') : decision.action !== 'accept';
 }
 
 function rejectionFor(request: DecisionRequest): Decision {

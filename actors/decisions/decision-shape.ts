@@ -13,10 +13,12 @@ const ACTIONS: ReadonlySet<unknown> = new Set(['accept', 'decline', 'cancel']);
 export function isDecisionFor(request: PermissionRequest | QuestionRequest, answer: unknown): boolean {
   if (typeof answer !== 'object' || answer === null) return false;
   const fields = answer as Readonly<Record<string, unknown>>;
-  if (request.type === 'permission') return OUTCOMES.has(fields['outcome']);
+  if (request.type === 'permission') return OUTCOMES.has(fields['outcome']) && isOptionalText(fields['message']);
   if (!ACTIONS.has(fields['action'])) return false;
   return fields['action'] !== 'accept' || isAnswerList(fields['answers'], request.questions.length);
 }
+
+const isOptionalText = (value: unknown): boolean => value === undefined || typeof value === 'string';
 
 function isAnswerList(answers: unknown, questions: number): boolean {
   if (!Array.isArray(answers) || answers.length !== questions) return false;

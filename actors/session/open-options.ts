@@ -7,6 +7,7 @@ import {
   expectSignal,
   expectString,
   expectStrings,
+  expectTexts,
   invalidOption,
   optional,
 } from '../validation.ts';
@@ -54,5 +55,10 @@ function expectMcpServer(path: string, given: unknown): void {
   if (type === 'stdio') {
     expectString(`${path}.command`, server['command']);
     optional(server['args'], (args) => expectStrings(`${path}.args`, args));
-  } else expectString(`${path}.url`, server['url']);
+    optional(server['env'], (env) => expectTexts(`${path}.env`, env));
+    return;
+  }
+  expectString(`${path}.url`, server['url']);
+  optional(server['headers'], (headers) => expectTexts(`${path}.headers`, headers));
+  if (server['command'] !== undefined) throw invalidOption(`${path}.type`, 'stdio where there is a command', type);
 }

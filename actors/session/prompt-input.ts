@@ -1,6 +1,6 @@
 import type { ContentBlock } from '../contract/events.ts';
 import type { PromptOptions } from '../contract/session.ts';
-import { expectDuration, expectObject, expectString, invalidOption, optional } from '../validation.ts';
+import { expectDuration, expectObject, expectSignal, expectString, invalidOption, optional } from '../validation.ts';
 
 const KNOWN = ['signal', 'model', 'agent', 'mode', 'inactivityTimeoutMs', 'deadlineMs'] as const;
 
@@ -13,7 +13,7 @@ export function promptBlocks(input: unknown): readonly ContentBlock[] {
   if (!Array.isArray(input) || input.length === 0)
     throw invalidOption('prompt', 'text or a list of content blocks', input);
   for (const [index, block] of input.entries()) expectBlock(`prompt[${index}]`, block);
-  return input as ContentBlock[];
+  return (input as ContentBlock[]).map((block) => ({ ...block })); // What the host changes later is not what was checked.
 }
 
 /** Checks the options of a prompt. Throws `ERR_INVALID_OPTION`. */
@@ -23,10 +23,17 @@ export function expectPromptOptions(options: PromptOptions | undefined): PromptO
   for (const name of ['inactivityTimeoutMs', 'deadlineMs'] as const) {
     optional(given[name], (value) => expectDuration(name, value));
   }
-  if (given['signal'] !== undefined && !(given['signal'] instanceof AbortSignal)) {
-    throw invalidOption('signal', 'an AbortSignal', given['signal']);
-  }
+  optional(given['signal'], (value) => expectSignal('signal', value));
   return options ?? {};
+}
+
+function expectUri(path: string, uri: string): void {
+  if (!URL.canParse(uri)) throw invalidOption(path, 'a URI, such as file:///absolute/path', uri);
+}
+
+function expectBase64(path: string, data: string): void {
+  if (data.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(data))
+    throw invalidOption(path, 'base64', data.slice(0, 40));
 }
 
 function expectBlock(path: string, block: unknown): void {
@@ -37,11 +44,12 @@ function expectBlock(path: string, block: unknown): void {
       return void expectString(`${path}.text`, fields['text']);
     case 'image':
       expectString(`${path}.mimeType`, fields['mimeType']);
-      return void expectString(`${path}.data`, fields['data']);
+      return expectBase64(`${path}.data`, expectString(`${path}.data`, fields['data']));
     case 'file':
       if ((fields['path'] === undefined) === (fields['uri'] === undefined))
         throw invalidOption(path, 'either path or uri', block);
-      return void expectString(`${path}.path`, fields['path'] ?? fields['uri']);
+      if (fields['uri'] !== undefined) return expectUri(`${path}.uri`, expectString(`${path}.uri`, fields['uri']));
+      return void expectString(`${path}.path`, fields['path']);
     default:
       throw invalidOption(`${path}.type`, 'text, image or file', fields['type']);
   }

@@ -7,6 +7,7 @@ import type { SessionCapabilities, SessionStatus } from '../contract/status.ts';
 import { SupervisorError } from '../errors.ts';
 import type { DriverSession, DriverSessionRequest } from '../ports.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
+import { invalidOption } from '../validation.ts';
 import { expectOpenOptions } from './open-options.ts';
 import { SessionHandle, type SessionHost } from './session-handle.ts';
 import { SessionLine } from './session-line.ts';
@@ -18,14 +19,20 @@ interface OpenSession {
   readonly backend: BackendRuntime;
 }
 
+/** What a chat is open as, once the latest call to open it is done. Never rejects. */
+interface ChatEntry {
+  readonly known: Promise<OpenSession | undefined>;
+  session: OpenSession | undefined;
+}
+
 /** Requests of an open session take at most this long, in milliseconds. */
 const REQUEST_LIMIT_MS = 30_000;
 
 /** All sessions of a supervisor, by chat and backend. */
 export class SessionBook {
   readonly #runtime: SupervisorRuntime;
-  /** By chat and backend: the latest call to open it, and what it resolved to. */
-  readonly #open = new Map<string, { readonly opening: Promise<OpenSession>; session?: OpenSession }>();
+  /** By chat and backend. */
+  readonly #open = new Map<string, ChatEntry>();
   readonly #records = new Map<SessionRecord, OpenSession>();
   #sessions = 0;
   #turns = 0;
@@ -41,7 +48,8 @@ export class SessionBook {
     this.#expectRunning();
     if (options.signal?.aborted) throw abortError(options.signal);
     const key = keyOf(options.backend, options.chatId ?? this.#freshChatId());
-    const { handle, record } = await this.#inTurn(key, (known) => this.#openOrMove(known, backend, options, key));
+    const opening = this.#inTurn(key, (known) => this.#openOrMove(known, backend, options, key));
+    const { handle, record } = await unlessAborted(opening, options.signal);
     record.references += 1;
     return handle;
   }
@@ -55,26 +63,22 @@ export class SessionBook {
     return `chat-${crypto.randomUUID()}`;
   }
 
-  /** Calls for one chat follow each other: none of them opens what another is opening. */
+  /** Calls for one chat follow each other: none of them opens what another is opening. One that fails changes nothing. */
   #inTurn(key: string, open: (known: OpenSession | undefined) => Promise<OpenSession>): Promise<OpenSession> {
-    const before = this.#open.get(key)?.opening ?? Promise.resolve(undefined);
-    const entry: { opening: Promise<OpenSession>; session?: OpenSession } = {
-      opening: before.catch(() => undefined).then(open),
-    };
+    const before = this.#open.get(key)?.known ?? Promise.resolve(undefined);
+    const opening = before.then(open);
+    const entry: ChatEntry = { known: opening.catch(() => before), session: undefined };
     this.#open.set(key, entry);
-    entry.opening.then(
-      (session) => void (entry.session = session),
-      () => this.#drop(key, entry),
-    );
-    return entry.opening;
-  }
-
-  #drop(key: string, entry: object | undefined): void {
-    if (this.#open.get(key) === entry) this.#open.delete(key);
+    void entry.known.then((session) => {
+      entry.session = session;
+      if (!session && this.#open.get(key) === entry) this.#open.delete(key);
+    });
+    return opening;
   }
 
   async #create(backend: BackendRuntime, options: OpenSessionOptions, key: string): Promise<OpenSession> {
     const driver = await this.#openOnBackend(backend, options);
+    expectUnused(backend, driver.agentSessionId);
     this.#sessions += 1;
     const settings = settingsOf(options, key);
     const stream = backend.streamFor(driver.agentSessionId, driver.directory);
@@ -98,10 +102,12 @@ export class SessionBook {
   ): Promise<OpenSession> {
     if (!known || known.record.closed) return this.#create(backend, options, key);
     const { record } = known;
-    if (record.driver.directory === options.directory) return known;
+    if (record.driver.directory === options.directory) return expectSameConversation(known, options);
     await this.#untilQuiet(record, options.signal);
     if (record.closed) return this.#create(backend, options, key);
     const driver = await this.#openOnBackend(backend, options);
+    while (!record.isIdle) await this.#untilQuiet(record, options.signal); // A prompt may have come meanwhile.
+    expectUnused(backend, driver.agentSessionId);
     backend.detach(record);
     record.driver = driver;
     record.restored = driver.restored ? 'restored' : 'replaced';
@@ -112,6 +118,7 @@ export class SessionBook {
 
   /** Waits until no turn of the session runs or waits, for as long as the caller may wait. */
   async #untilQuiet(record: SessionRecord, signal: AbortSignal | undefined): Promise<void> {
+    if (record.isIdle) return;
     const { clock, options } = this.#runtime;
     await withLimit(clock, options.openTimeoutMs, signal ?? new AbortController().signal, async (limited) => {
       const over = new Promise<never>((_, reject) => {
@@ -179,20 +186,45 @@ export class SessionBook {
   }
 
   async #close(backend: BackendRuntime, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
-    if (record.closed) return;
+    if (record.closed) return this.#closeAgain(backend, record, options);
     record.closed = {
       code: 'ERR_SESSION_CLOSED',
       message: `The session ${record.id} is closed. Open it again to prompt.`,
     };
+    const closing = this.#end(backend, record, options);
+    record.closing = closing.catch(() => undefined); // Told to the one who closes.
+    await closing;
+  }
+
+  /** The first close is under way or done; this one may still ask for the deletion. */
+  async #closeAgain(
+    backend: BackendRuntime,
+    record: SessionRecord,
+    options: { readonly delete: boolean },
+  ): Promise<void> {
+    await record.closing;
+    if (options.delete) await this.#closeOnBackend(backend, record, options);
+  }
+
+  async #end(backend: BackendRuntime, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
     const turns = record.turns();
     for (const turn of [...turns].reverse()) turn.send({ type: 'turn.cancel' });
     await Promise.all(turns.map((turn) => turn.result));
-    const { clock } = this.#runtime;
-    const ended = backend.isAvailable
-      ? withLimit(clock, REQUEST_LIMIT_MS, backend.lifeEnded, (signal) => record.driver.close(options, signal))
-      : Promise.resolve();
+    const ended =
+      options.delete || backend.isAvailable ? this.#closeOnBackend(backend, record, options) : Promise.resolve();
     this.#forget(backend, record);
     await ended;
+  }
+
+  /** What is to be deleted is deleted: a backend that is down is started for it. */
+  async #closeOnBackend(
+    backend: BackendRuntime,
+    record: SessionRecord,
+    options: { readonly delete: boolean },
+  ): Promise<void> {
+    const { clock, options: own } = this.#runtime;
+    if (options.delete) await awaitHealthy(backend, { clock, timeoutMs: own.openTimeoutMs });
+    await withLimit(clock, REQUEST_LIMIT_MS, backend.lifeEnded, (signal) => record.driver.close(options, signal));
   }
 
   #forget(backend: BackendRuntime, record: SessionRecord): void {
@@ -215,11 +247,37 @@ export class SessionBook {
   }
 }
 
+/** Two sessions on one agent session would take each other's events. */
+function expectUnused(backend: BackendRuntime, agentSessionId: string): void {
+  const holder = [...backend.sessions].find(({ driver }) => driver.agentSessionId === agentSessionId);
+  if (!holder) return;
+  const held = `${agentSessionId}, which is open as the chat "${holder.settings.chatId}"`;
+  throw invalidOption('resume', 'an agent session that is not open; prompt there, or fork it', held);
+}
+
+/** What is open goes on: to continue something else in its place, it has to be closed first. */
+function expectSameConversation(known: OpenSession, { resume }: OpenSessionOptions): OpenSession {
+  const { agentSessionId } = known.record.driver;
+  if (resume === undefined || resume === 'auto' || resume === 'never' || resume === agentSessionId) return known;
+  const open = `the agent session ${agentSessionId}, which the chat is open with; close it first to continue another`;
+  throw invalidOption('resume', open, resume);
+}
+
+/** The work goes on for those who still wait for it. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(abortError(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
 const SEPARATOR = '\0';
 const keyOf = (backendId: string, chatId: string): string => `${backendId}${SEPARATOR}${chatId}`;
 
 function settingsOf(options: OpenSessionOptions, key: string): SessionSettings {
-  const { backend: backendId, directory: _, mcpServers: __, resume: ___, signal: ____, ...settings } = options;
+  const { backend: backendId, directory: _, resume: __, signal: ___, ...settings } = options;
   return { ...settings, backendId, chatId: key.slice(key.indexOf(SEPARATOR) + 1) };
 }
 

@@ -1,6 +1,6 @@
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { TurnEvent } from '../../machines/turn-setup.ts';
-import type { PermissionHandler, QuestionHandler } from '../contract/session.ts';
+import type { McpServer, PermissionHandler, QuestionHandler } from '../contract/session.ts';
 import type { DriverSession } from '../ports.ts';
 import type { StreamRuntime } from '../stream/stream-runtime.ts';
 import type { TurnRuntime } from '../turn/turn-runtime.ts';
@@ -13,6 +13,7 @@ export interface SessionSettings {
   model?: string;
   agent?: string;
   mode?: string;
+  mcpServers?: McpServer[];
   onPermission?: PermissionHandler;
   onQuestion?: QuestionHandler;
 }
@@ -27,6 +28,8 @@ export class SessionRecord {
   restored: 'restored' | 'replaced' | undefined;
   /** Why no further prompt is accepted. */
   closed: Failure | undefined;
+  /** Settles when the close is done. */
+  closing: Promise<void> = Promise.resolve();
   /** An earlier turn was given up while the backend may still work on it. */
   unquiet = false;
   running: TurnRuntime | undefined;

@@ -44,7 +44,7 @@ export function resolveSupervisorOptions(options: SupervisorOptions): ResolvedSu
     turn: resolveTurnOptions(given['turn']),
     openTimeoutMs: optional(given['openTimeoutMs'], (value) => expectDuration('openTimeoutMs', value)) ?? 60_000,
     logger: safeLogger(optional(options.logger, expectLogger) ?? silentLogger),
-    clock: options.clock ?? systemClock,
+    clock: optional(options.clock, expectClock) ?? systemClock,
     random: options.random ?? Math.random, // eslint-disable-line no-restricted-properties -- the default itself
   };
 }
@@ -77,8 +77,19 @@ function expectBackends(value: unknown): Readonly<Record<string, BackendDefiniti
   return backends as Readonly<Record<string, BackendDefinition<unknown>>>;
 }
 
+function expectClock(value: unknown): Clock {
+  const clock = expectGiven('clock', value);
+  for (const name of ['now', 'wallNow', 'setTimeout', 'clearTimeout']) expectFunction(`clock.${name}`, clock[name]);
+  return value as Clock;
+}
+
+function expectGiven(path: string, value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) throw invalidOption(path, 'an object', value);
+  return value as Readonly<Record<string, unknown>>;
+}
+
 function expectLogger(value: unknown): Logger {
-  const logger = value as Readonly<Record<string, unknown>>;
+  const logger = expectGiven('logger', value);
   for (const level of ['debug', 'info', 'warn', 'error']) expectFunction(`logger.${level}`, logger[level]);
   return value as Logger;
 }

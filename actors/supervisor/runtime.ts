@@ -167,7 +167,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
   /** A stream's chart broke: it is opened anew, or, where that is of no use any more, not before the next prompt. */
   streamCrashed(backend: BackendRuntime, streamId: string, error: unknown): void {
     const stream = backend.streamById(streamId);
-    if (!stream) return;
+    if (!stream || backend.streams.get(stream.key) !== stream) return; // It was closed meanwhile.
     const at = this.clock.now();
     const failure = toFailure(error);
     const message = `The chart of ${backend.id}/${streamId} broke: ${messageOf(error)}`;

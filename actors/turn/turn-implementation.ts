@@ -32,9 +32,14 @@ export function provideTurn(registry: Registry) {
       inactivityClock: inactivityActor(registry),
     },
     actions: {
-      announce: guarded(logger, 'announce', ({ context, self }) => entryOf(context).turn.bind(self)),
+      announce: guarded(logger, 'announce', ({ context, self }) => {
+        const { turn } = entryOf(context);
+        turn.bind(self);
+        if (turn.isSettled) queueMicrotask(() => self.send({ type: 'turn.cancel' })); // Given up before it had an actor.
+      }),
       requestBackend: guarded(logger, 'requestBackend', ({ context }) => requestBackend(registry, entryOf(context))),
       requestAudit: guarded(logger, 'requestAudit', ({ context }) => entryOf(context).session.stream.audit()),
+      withdraw: guarded(logger, 'withdraw', ({ context }) => entryOf(context).turn.driver?.withdraw()),
       confirmAttached: guarded(logger, 'confirmAttached', ({ context }) => confirmAttached(registry, entryOf(context))),
       withdrawDecisions: guarded(logger, 'withdrawDecisions', ({ context }) => {
         const { backend, withdrawDecisions } = entryOf(context);
@@ -61,6 +66,7 @@ function requestBackend({ clock }: Registry, { turn, session, backend }: TurnEnt
 function confirmAttached({ clock }: Registry, { turn, session, backend }: TurnEntry): void {
   if (backend.isAvailable && session.stream.isOpen) return;
   turn.send({ type: backend.isAvailable ? 'backend.lost' : 'backend.exited', at: clock.now() });
+  if (isDown(backend)) turn.send(backendGaveUp(clock.now(), backend));
   if (session.stream.state === 'failed') turn.send(streamFailed(clock.now()));
 }
 
@@ -126,13 +132,15 @@ function auditorActor(registry: Registry) {
   return asynchronousActor<TurnEvent, TurnSubject>(registry, async ({ turnId }, { signal, tell }) => {
     const { session, backend } = registry.turn(turnId);
     while (!signal.aborted) {
-      if (backend.state === 'failed' || backend.state === 'idle') tell(backendGaveUp(clock.now(), backend));
+      if (isDown(backend)) tell(backendGaveUp(clock.now(), backend));
       else if (session.stream.state === 'failed') session.stream.start();
       else session.stream.audit();
       await waitFor(clock, AUDIT_EVERY_MS, signal);
     }
   });
 }
+
+const isDown = ({ state }: TurnEntry['backend']): boolean => state === 'failed' || state === 'idle';
 
 function backendGaveUp(at: number, { lastError, id }: TurnEntry['backend']): TurnEvent {
   const failure = lastError?.failure ?? { code: 'ERR_BACKEND_EXITED', message: `The backend ${id} is not running.` };

@@ -158,12 +158,20 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
 
   async reconcile(turns: readonly DriverTurn[], signal: AbortSignal): Promise<void> {
     const own = turns.filter((turn) => turn instanceof OpencodeTurn).filter((turn) => turn.isSent);
-    const directories = new Set(own.map((turn) => turn.place.directory));
-    for (const directory of directories) {
-      await reconcileDirectory(
+    const directories = [...new Set(own.map((turn) => turn.place.directory))];
+    const asked = directories.map((directory) =>
+      reconcileDirectory(
         own.filter((turn) => turn.place.directory === directory),
         signal,
-      ).catch(rethrow('The server was not to be asked what was missed'));
+      ),
+    );
+    const outcomes = await Promise.allSettled(asked);
+    const lost = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }): unknown => reason);
+    if (lost.length > 0 && lost.length === outcomes.length)
+      throw toSupervisorError(lost[0], 'The server was not to be asked what was missed');
+    const unread = [...lost, ...outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []))];
+    for (const error of unread) {
+      this.#environment.logger.warn({ err: error }, 'A session could not be asked what was missed; it is asked again.');
     }
   }
 

@@ -1,6 +1,6 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { guardDirectory, unguardDirectory } from '../process/guardian.ts';
 import type { Redactor } from '../process/redaction.ts';
 import type { LaunchOptions } from './options.ts';
@@ -15,9 +15,9 @@ export const NEVER_INHERITED = [
   'OPENCODE_SERVER_USERNAME',
 ];
 
-/** A value under such a name is a secret; what already refers to a variable or a file is not. */
+/** A value under such a name is a secret; what refers to a variable or a file, somewhere in it, is not. */
 const SECRET_NAME = /(api[-_]?key|token|secret|password|authorization|credential)/i;
-const REFERENCE = /^\{(env|file):/;
+const REFERENCE = /\{(env|file):/;
 
 export function serveArguments({ args, hostname }: LaunchOptions, port: number): readonly string[] {
   return [...args, 'serve', '--hostname', hostname, '--port', String(port)];
@@ -88,7 +88,7 @@ export class PrivateConfig {
 }
 
 function makePrivateDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'agent-supervisor-'));
+  const directory = mkdtempSync(join(resolve(tmpdir()), 'agent-supervisor-'));
   chmodSync(directory, 0o700);
   guardDirectory(directory);
   return directory;

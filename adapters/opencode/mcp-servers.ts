@@ -24,7 +24,7 @@ export async function restoreMcpServers(
 ): Promise<void> {
   if (servers.length === 0) return;
   const present = record(await ask('GET /mcp', signal, (options) => client.mcp.status({ directory }, options)));
-  const missing = servers.filter(({ name }) => !(name in present));
+  const missing = servers.filter(({ name }) => !Object.hasOwn(present, name));
   await addMcpServers(client, directory, missing, signal);
 }
 

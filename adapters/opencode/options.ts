@@ -1,4 +1,5 @@
 import { validRange } from 'semver';
+import { messageOf } from '../../actors/errors.ts';
 import type { BackendSettings, StreamScope } from '../../actors/ports.ts';
 import {
   expectAbsolutePath,
@@ -103,6 +104,9 @@ export interface ResolvedOptions {
   readonly settings: BackendSettings;
 }
 
+/** It travels in one variable, and systems bound those: 128 KiB on Linux. */
+const MAX_CONFIG_BYTES = 120_000;
+
 const KNOWN = [
   'command',
   'args',
@@ -145,7 +149,7 @@ function resolveLaunch(given: Given): LaunchOptions {
     cwd: optional(given['cwd'], (value) => expectAbsolutePath('cwd', value)) ?? process.cwd(),
     hostname: optional(given['hostname'], (value) => expectString('hostname', value)) ?? '127.0.0.1',
     port: optional(given['port'], (value) => expectCount('port', value, 0, 65_535)) ?? 0,
-    username: optional(given['username'], (value) => expectString('username', value)) ?? 'opencode',
+    username: optional(given['username'], expectUsername) ?? 'opencode',
     stopGraceMs: optional(given['stopGraceMs'], (value) => expectDuration('stopGraceMs', value)) ?? 5_000,
     ...text(given, 'password'),
     ...(given['configFile'] === undefined ? {} : { configFile: expectAbsolutePath('configFile', given['configFile']) }),
@@ -246,7 +250,24 @@ function expectVersion(value: unknown): string {
 function expectConfig(value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw invalidOption('config', 'an object', value);
+  const { length } = Buffer.from(toJson(value));
+  if (length > MAX_CONFIG_BYTES) throw invalidOption('config', `at most ${MAX_CONFIG_BYTES} bytes of JSON`, length);
   return value as Readonly<Record<string, unknown>>;
+}
+
+function toJson(value: object): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    throw invalidOption('config', 'what JSON can hold', messageOf(error));
+  }
+}
+
+/** Basic authentication separates name and password by a colon. */
+function expectUsername(value: unknown): string {
+  const username = expectString('username', value);
+  if (username.includes(':')) throw invalidOption('username', 'a name without a colon', username);
+  return username;
 }
 
 function expectEnvironment(value: unknown): Readonly<Record<string, string | undefined>> {

@@ -10,14 +10,25 @@ const MAX_PAGE = 3_200;
 /** A turn that begins between two questions is asked about once more. */
 const READS = 3;
 
-/** Asks the server about running turns of one directory, and hands what it says to them. */
-export async function reconcileDirectory(turns: readonly OpencodeTurn[], signal: AbortSignal): Promise<void> {
+/**
+ * Asks the server about running turns of one directory, and hands what it says to them. Resolves with what went wrong:
+ * a session that cannot be read costs the others nothing. Rejects where nobody could be asked about anything.
+ */
+export async function reconcileDirectory(
+  turns: readonly OpencodeTurn[],
+  signal: AbortSignal,
+): Promise<readonly unknown[]> {
   const first = turns[0];
-  if (!first) return;
+  if (!first) return [];
   const { directory, life } = first.place;
   const client = life.client(directory);
-  for (const turn of turns) await reconcileTurn(turn, client, signal);
-  await reconcileAsks(turns, client, directory, signal);
+  const outcomes = await Promise.allSettled([
+    ...turns.map((turn) => reconcileTurn(turn, client, signal)),
+    reconcileAsks(turns, client, directory, signal),
+  ]);
+  const failures = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }): unknown => reason);
+  if (failures.length === outcomes.length) throw failures[0];
+  return failures;
 }
 
 /**

@@ -33,16 +33,31 @@ export function clientFor(address: ServerAddress, directory?: string): OpencodeC
   });
 }
 
+interface FailureDetails {
+  readonly status?: number | undefined;
+  readonly body?: unknown;
+  readonly cause?: unknown;
+  readonly abandoned?: boolean;
+}
+
 /** A request that the server answered with an error, or did not answer (`status` absent). */
 export class RequestFailure extends Error {
   override readonly name = 'RequestFailure';
   readonly status: number | undefined;
   readonly body: unknown;
+  /** Given up by us: the server may be there all the same. */
+  readonly abandoned: boolean;
 
-  constructor(what: string, { status, body, cause }: { status?: number | undefined; body?: unknown; cause?: unknown }) {
+  constructor(what: string, { status, body, cause, abandoned = false }: FailureDetails) {
     super(`${what}: ${describe(status, body, cause)}`, cause === undefined ? undefined : { cause });
     this.status = status;
     this.body = body;
+    this.abandoned = abandoned;
+  }
+
+  /** There was nobody to answer. */
+  get isUnreachable(): boolean {
+    return this.status === undefined && !this.abandoned;
   }
 
   /** Answered, and refused: asking again in the same way cannot help. */
@@ -78,11 +93,14 @@ async function within<T>(
   if (signal.aborted) onAbort();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    return await request({ signal: over.signal });
+    const answer = await request({ signal: over.signal });
+    if (answer.response === undefined && over.signal.aborted) throw over.signal.reason; // The SDK returns what it caught.
+    return answer;
   } catch (cause) {
     const isForeign = cause instanceof Error && cause.message.includes('text/html'); // the SDK's own check
     throw new RequestFailure(what, {
       cause: over.signal.aborted ? over.signal.reason : cause,
+      abandoned: over.signal.aborted,
       ...(isForeign ? { status: 200, body: { name: 'a page of HTML, so this is not the API of opencode' } } : {}),
     });
   } finally {

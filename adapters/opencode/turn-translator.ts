@@ -18,6 +18,8 @@ class Voice {
   readonly messages = new Map<string, boolean>();
   /** Summaries of the session made meanwhile: work, but not said to anybody. */
   readonly summaries = new Set<string>();
+  /** The ends of steps that are known. */
+  readonly steps = new Set<string>();
   /** What was told last of each tool: the same is not told again when it is only listed again. */
   readonly tools = new Map<string, string>();
   readonly origin: Origin;
@@ -161,6 +163,8 @@ export class TurnTranslator {
   }
 
   #stepFinish(voice: Voice, partId: string, part: Extract<DecodedPart, { kind: 'step-finish' }>): void {
+    if (voice.steps.has(partId)) return; // Listed once more: what streams now is another step.
+    voice.steps.add(partId);
     const { unsaid } = voice.ledger.endStep();
     if (unsaid > 0 && !voice.origin) this.#sink.unsay(unsaid);
     this.#usage(voice, partId, part.usage);
@@ -178,7 +182,7 @@ export class TurnTranslator {
     const isKnown = voice.summaries.has(message.id) || voice.messages.has(message.id);
     const wasComplete = voice.messages.get(message.id) === true;
     if (message.summary) voice.summaries.add(message.id);
-    else voice.messages.set(message.id, message.completed);
+    else voice.messages.set(message.id, wasComplete || message.completed);
     if (voice.origin) return;
     this.#thread.note(message);
     if (!isKnown) this.#sink.fact({ kind: 'step-began' });

@@ -49,6 +49,7 @@ export class OpencodeTurn implements DriverTurn {
   readonly sink: TurnSink;
   readonly #request: TurnRequest;
   readonly #needs: TurnNeeds;
+  readonly #withdrawn = new AbortController();
   #sentAt = 0;
   #generation = 0;
 
@@ -75,11 +76,14 @@ export class OpencodeTurn implements DriverTurn {
   }
 
   async send(signal: AbortSignal): Promise<DispatchOutcome> {
-    const { sessionId, directory, life, clock } = this.place;
+    const { sessionId, directory, life } = this.place;
     try {
-      this.#generation = life.generation();
-      this.#sentAt = clock.now();
-      await this.#prepare(signal);
+      await this.#prepare(AbortSignal.any([signal, this.#withdrawn.signal]));
+    } catch (error) {
+      return this.#unsent(error);
+    }
+    try {
+      this.#noteSent();
       const body = { sessionID: sessionId, directory, messageID: this.translator.messageId, ...this.#body() };
       await ask('POST /session/{id}/prompt_async', signal, (options) =>
         life.client(directory).session.promptAsync(body, options),
@@ -89,6 +93,24 @@ export class OpencodeTurn implements DriverTurn {
       const { code, message } = toSupervisorError(error, 'The prompt was not accepted');
       return { kind: isRefusal(error) ? 'refused' : 'unknown', failure: { code, message } };
     }
+  }
+
+  /** Gives up what was not sent yet. */
+  withdraw(): void {
+    this.#withdrawn.abort(new Error('the turn was cancelled'));
+  }
+
+  /** Nothing was sent; where the server is gone that is found out like any other loss. */
+  #unsent(error: unknown): DispatchOutcome {
+    const { code, message } = toSupervisorError(error, 'The prompt was not sent');
+    const isGone = error instanceof RequestFailure && error.isUnreachable;
+    if (isGone) this.#noteSent();
+    return { kind: isGone ? 'unknown' : 'refused', failure: { code, message } };
+  }
+
+  #noteSent(): void {
+    this.#generation = this.place.life.generation();
+    this.#sentAt = this.place.clock.now();
   }
 
   async cancel(signal: AbortSignal): Promise<void> {
@@ -108,8 +130,9 @@ export class OpencodeTurn implements DriverTurn {
         ? this.#answerPermission(askId, answer, signal)
         : this.#answerQuestion(askId, answer, signal));
     } catch (error) {
-      if (error instanceof RequestFailure && error.status === 404) return;
-      throw error;
+      if (!(error instanceof RequestFailure) || !error.isRefusal) throw error;
+      if (error.status === 404) return;
+      throw new SupervisorError('ERR_INVALID_OPTION', error.message, { cause: error });
     }
     const rejected = isPermission ? !answer.outcome.startsWith('allow') : answer.action !== 'accept';
     if (rejected) this.translator.rejected(askId);

@@ -71,7 +71,7 @@ async function expectModel(
     throw invalidOption('model', `a model of a configured provider (${known})`, model);
   }
   const models = record(provider['models']);
-  if (!(modelID in models))
+  if (!Object.hasOwn(models, modelID))
     throw invalidOption('model', `a model of ${providerID}: ${offer(Object.keys(models))}`, model);
 }
 

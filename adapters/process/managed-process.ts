@@ -65,7 +65,12 @@ export class ManagedProcess {
   constructor(options: ManagedProcessOptions) {
     this.#options = options;
     raiseGuardian();
-    this.#child = spawnChild(options);
+    try {
+      this.#child = spawnChild(options);
+    } catch (error) {
+      void dismissGuardian();
+      throw error;
+    }
     this.pid = this.#child.pid;
     if (this.pid !== undefined) guardGroup(this.pid);
     drain(

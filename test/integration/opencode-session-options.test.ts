@@ -35,6 +35,15 @@ describe('the MCP servers of a session', () => {
     }
   });
 
+  it('are those of its fork, too', async () => {
+    const session = await open(world.directory());
+    const fork = await session.fork();
+    await session.close();
+    await supervisor.backend('code').restart();
+    await fork.prompt(ask).result;
+    expect(world.model.requests.at(-1)?.tools).toContain('probe_echo');
+  });
+
   it('are there again when somebody gave up the directory', async () => {
     const directory = world.directory();
     const session = await open(directory);

@@ -147,6 +147,21 @@ describe('the health of a server', () => {
     });
   });
 
+  it('is asked for anew by checkNow where a check is under way, and the answer of that one is not waited for', async () => {
+    const { supervisor, backend, clock } = fakeWorld();
+    await supervisor.backend('code').start();
+    const signals: AbortSignal[] = [];
+    backend.onProbe = (signal) => {
+      signals.push(signal);
+      return signals.length === 1 ? new Promise(() => undefined) : Promise.resolve();
+    };
+    await clock.advance(10_000);
+    const checked = supervisor.backend('code').checkNow();
+    await clock.advance(0);
+    expect(await checked).toMatchObject({ state: 'healthy' });
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+  });
+
   it('is not watched where that is switched off', async () => {
     const world = await healthyWorld({ backend: { health: { ...health, enabled: false } } });
     world.backend.onProbe = sick;

@@ -6,6 +6,8 @@ import { settled } from '../fixtures/virtual-clock.ts';
 
 const open = { backend: 'code', directory: '/project', chatId: 'chat-1' } as const;
 
+const mcp = (server: object) => ({ ...open, mcpServers: [{ name: 'x', ...server }] });
+
 describe('a session', () => {
   it('does not change to a model or a mode that the backend does not have', async () => {
     const { supervisor } = fakeWorld();
@@ -200,6 +202,8 @@ describe('bad input', () => {
       { backends, turn: { deadlineMs: 2 ** 31 } },
       'from 1 to 2147483647, got 2147483648',
     ],
+    ['no logger at all', { backends, logger: null }, 'logger: expected an object, got null'],
+    ['a clock that is none', { backends, clock: {} }, 'clock.now: expected a function'],
     ['a logger that is none', { backends, logger: { info: () => undefined } }, 'logger.debug: expected a function'],
   ])('createSupervisor refuses %s, and says what was expected', (_, options, message) => {
     expect(() => createSupervisor(options as never)).toThrow(
@@ -213,6 +217,8 @@ describe('bad input', () => {
     ['a relative directory', { backend: 'code', directory: '.' }, 'ERR_INVALID_OPTION'],
     ['an unknown option', { ...open, dir: '/x' }, 'ERR_INVALID_OPTION'],
     ['an MCP server without a command', { ...open, mcpServers: [{ name: 'x' }] }, 'ERR_INVALID_OPTION'],
+    ['an MCP server with a variable that is no text', mcp({ command: 'x', env: { A: 1 } }), 'ERR_INVALID_OPTION'],
+    ['an MCP server of two kinds', mcp({ type: 'http', url: 'http://x', command: 'y' }), 'ERR_INVALID_OPTION'],
     ['an MCP server without a URL', { ...open, mcpServers: [{ name: 'x', type: 'http' }] }, 'ERR_INVALID_OPTION'],
     ['a signal that is none', { ...open, signal: {} }, 'ERR_INVALID_OPTION'],
   ])('openSession rejects %s and starts nothing', async (_, options, code) => {
@@ -246,6 +252,8 @@ describe('bad input', () => {
     ['a prompt of spaces', '   ', {}],
     ['no blocks', [], {}],
     ['a block of an unknown type', [{ type: 'video' }], {}],
+    ['an image that is not base64', [{ type: 'image', mimeType: 'image/png', data: '@@@' }], {}],
+    ['a file at what is no URI', [{ type: 'file', uri: 'not a uri' }], {}],
     ['an image without data', [{ type: 'image', mimeType: 'image/png' }], {}],
     ['a file with both path and uri', [{ type: 'file', path: '/a', uri: 'file:///a' }], {}],
     ['an unknown option', 'work', { temperature: 1 }],

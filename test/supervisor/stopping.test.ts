@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { BackendHandle } from '../../index.ts';
 import { fakeWorld } from '../fixtures/fake-world.ts';
 import { settled } from '../fixtures/virtual-clock.ts';
 
@@ -164,6 +165,35 @@ describe('stopping and restarting', () => {
     backend.onLaunch = (life) => life.up();
     backend.life.end();
     expect([(await starting).state, (await restarting).state]).toEqual(['healthy', 'healthy']);
+  });
+
+  it.each<[string, (code: BackendHandle) => Promise<unknown>]>([
+    ['start()', (code) => code.start()],
+    ['acquire()', (code) => code.acquire()],
+  ])('does not lose a %s that is asked for in the same breath', async (_, call) => {
+    const { backend, supervisor } = fakeWorld();
+    const code = supervisor.backend('code');
+    await code.start();
+    void code.stop();
+    await call(code);
+    expect([code.status().state, backend.lives.length]).toEqual(['healthy', 2]);
+  });
+
+  it('gives a lease of the next life to whoever asks behind a restart', async () => {
+    const { supervisor } = fakeWorld();
+    const code = supervisor.backend('code');
+    await code.start();
+    const restarted = code.restart();
+    expect(await code.acquire()).toMatchObject({ generation: 2 });
+    await restarted;
+  });
+
+  it('does not wait for a turn that was given up before it had begun', async () => {
+    const { supervisor } = fakeWorld();
+    const session = await supervisor.openSession({ backend: 'code', directory });
+    const turn = session.prompt('work');
+    await supervisor.stop({ graceMs: 60_000 });
+    expect(await turn.result).toMatchObject({ outcome: 'failed', error: { code: 'ERR_STOPPED' } });
   });
 
   it('stops what was started in reverse order, and each is gone before the next is stopped', async () => {

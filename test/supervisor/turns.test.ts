@@ -368,7 +368,7 @@ describe('a cancel', () => {
     await clock.advance(0);
     void turn.cancel();
     await clock.advance(1_000);
-    expect(backend.turn.calls).toEqual(['send']);
+    expect(backend.turn.calls).toEqual(['send', 'withdraw']);
     accept({ kind: 'refused', failure: { code: 'ERR_PROTOCOL', message: 'no' } });
     await clock.advance(0);
     expect(await turn.result).toMatchObject({ outcome: 'cancelled' });

@@ -223,6 +223,43 @@ describe('what a server says of a turn', () => {
   });
 });
 
+describe('what is listed while the turn goes on', () => {
+  it('costs the text that streams nothing: the end of an earlier step is known', () => {
+    const { sink, demultiplexer, message, textPart, delta } = running();
+    const finish = (live: boolean) =>
+      demultiplexer.dispatch(
+        decodeEvent({
+          type: 'message.part.updated',
+          properties: {
+            part: { id: 'prt_f', messageID: 'msg_a', sessionID: 'ses_1', type: 'step-finish', tokens: {} },
+          },
+        }),
+        live,
+      );
+    message('msg_a');
+    finish(true);
+    message('msg_a', { finish: 'tool-calls', time: { completed: 3 } });
+    message('msg_b');
+    textPart('prt_1', 'msg_b', '');
+    delta('prt_1', 'msg_b', 'one ');
+    finish(false);
+    delta('prt_1', 'msg_b', 'two ');
+    textPart('prt_1', 'msg_b', 'one two three', 2);
+    expect(texts(sink).filter((text) => text !== 'usage')).toEqual(['one ', 'two ', 'three']);
+  });
+
+  it('does not end a step again that has ended: the one after it may not have', () => {
+    const { sink, message } = running();
+    const done = { finish: 'stop', time: { completed: 3 } };
+    message('msg_a');
+    message('msg_a', done);
+    message('msg_b');
+    message('msg_a');
+    message('msg_a', done);
+    expect(sink.facts.map(({ kind }) => kind)).toEqual(['step-began', 'step-ended', 'step-began']);
+  });
+});
+
 describe('a session that is compacted in the middle of a turn', () => {
   const compacting = () => {
     const turn = running('ses_1', 'msg_1');
