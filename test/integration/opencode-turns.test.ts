@@ -281,6 +281,7 @@ describe('sessions on a real opencode server', () => {
     await session.prompt('[[say remember me]]').result;
     const listed = await supervisor.backend('code').listSessions({ directory });
     expect(listed).toMatchObject([{ id: session.agentSessionId, title: 'A title', directory }]);
+    await session.close();
     const again = await supervisor.openSession({ backend: 'code', directory, resume: session.agentSessionId });
     expect(again.status().restored).toBe('restored');
     expect((await again.messages()).map(({ text }) => text)).toEqual(['[[say remember me]]', 'remember me']);
