@@ -2,10 +2,9 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { opencode, type OpencodeOptions } from '../../adapters/opencode/index.ts';
 import { RUN_VARIABLE, runId } from '../../adapters/process/run-identity.ts';
 import { type BackendDefinition, type BackendStatus, createSupervisor, type Supervisor } from '../../index.ts';
@@ -149,13 +148,14 @@ describe('a server that does not start', () => {
   });
 
   it('leaves no file of its secrets behind', async () => {
-    const files = () =>
-      readdirSync(tmpdir()).filter(
-        (name) => name.startsWith('agent-supervisor-') && !name.includes('test') && !name.includes('process'),
-      );
-    const secrets = files();
-    await real({ config: world.config({ model: 5 }) });
-    expect(files()).toEqual(secrets);
+    const own = world.directory('tmp');
+    vi.stubEnv('TMPDIR', own);
+    const files = () => readdirSync(own).filter((name) => name.startsWith('agent-supervisor-'));
+    const supervisor = supervise(world.backend({ config: world.config({ model: 5 }), startAttempts: 1 }));
+    await supervisor.backend('code').start();
+    vi.unstubAllEnvs();
+    expect(supervisor.status().backends['code']?.state).toBe('failed');
+    expect(files()).toEqual([]);
   });
 });
 
