@@ -1,4 +1,4 @@
-import type { ServerSettings, StreamSettings } from '../machines/settings.ts';
+import type { LifeSettings, StreamSettings } from '../machines/settings.ts';
 import type { Failure } from '../machines/policies/failure-class.ts';
 import type { TurnFact } from '../machines/policies/settlement.ts';
 import type {
@@ -21,7 +21,7 @@ export type StreamScope = 'server' | 'directory' | 'session';
 
 /** Settings of a backend's charts, resolved: nothing is optional but what has no default. */
 export interface BackendSettings {
-  readonly server: ServerSettings;
+  readonly server: LifeSettings;
   readonly stream: StreamSettings & {
     readonly scope: StreamScope;
     /** Silence that means a stall, in milliseconds; absent: 25 s or 2.5 learned heartbeats. */

@@ -15,6 +15,7 @@ export type ProbeReport =
 /** The check that the probe actor makes. It must settle by itself within `timeoutMs`. */
 export interface ProbeInput {
   readonly backendId: string;
+  readonly agentId: string | null;
   /** Somebody asked: recent traffic is no answer. */
   readonly asked: boolean;
   readonly timeoutMs: number;
@@ -23,6 +24,7 @@ export interface ProbeInput {
 /** What a health poll is started with. */
 export interface HealthInput extends HealthSchedule {
   readonly backendId: string;
+  readonly agentId: string | null;
 }
 
 type HealthEvent = ProbeReport | { readonly type: 'health.checkNow' };
@@ -56,6 +58,7 @@ export const healthMachine = setup({
         id: 'probe',
         input: ({ context, event }) => ({
           backendId: context.backendId,
+          agentId: context.agentId,
           asked: event.type === 'health.checkNow',
           timeoutMs: context.timeoutMs,
         }),

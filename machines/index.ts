@@ -10,11 +10,13 @@ export {
 export * from './policies/backoff.ts';
 export * from './policies/failure-class.ts';
 export * from './policies/health-verdict.ts';
+export * from './policies/process-life.ts';
 export * from './policies/restart-policy.ts';
 export * from './policies/settlement.ts';
 export * from './policies/stall-limit.ts';
+export { agentMachine } from './agent-machine.ts';
 export { serverMachine } from './server-machine.ts';
-export type { ServerEvent, ServerInput, ServerSubject } from './server-setup.ts';
+export type { AgentEvent, LifeCommand, LifeInput, LifeSubject, ServerEvent } from './life-setup.ts';
 export type * from './settings.ts';
 export { streamMachine } from './stream-machine.ts';
 export type { StreamEvent, StreamInput, StreamSubject } from './stream-setup.ts';

@@ -1,10 +1,8 @@
-import { setupServer } from './server-setup.ts';
-
-/** Asked for while a process boots: it may have read what the caller has changed since, so another one replaces it. */
-const replaceable = { 'server.restart': { target: '#server.recovering', actions: 'forgetFailure' } } as const;
+import { subject, setupLife } from './life-setup.ts';
+import { replaceable } from './life-states.ts';
 
 /** The way to a proven server: the same when starting and when restarting. A restart asked for in `preparing` joins. */
-const preparing = setupServer.createStateConfig({
+const preparing = setupLife.createStateConfig({
   description: 'Command, directory, port and password are settled.',
   on: {
     'process.prepared': {
@@ -13,7 +11,7 @@ const preparing = setupServer.createStateConfig({
     },
   },
 });
-const launching = setupServer.createStateConfig({
+const launching = setupLife.createStateConfig({
   description: 'The process is being spawned.',
   on: {
     ...replaceable,
@@ -23,7 +21,7 @@ const launching = setupServer.createStateConfig({
     },
   },
 });
-const awaitingReady = setupServer.createStateConfig({
+const awaitingReady = setupLife.createStateConfig({
   description: 'Waits for the line that names the address.',
   on: {
     ...replaceable,
@@ -33,21 +31,21 @@ const awaitingReady = setupServer.createStateConfig({
     },
   },
 });
-const verifyingVersion = setupServer.createStateConfig({
+const verifyingVersion = setupLife.createStateConfig({
   description: 'Proves that the server is ours, answers for its own directory, and has an accepted version.',
   invoke: {
     src: 'verify',
     id: 'verify',
-    input: ({ context }) => ({ backendId: context.backendId, generation: context.generation }),
+    input: subject,
   },
   on: {
     ...replaceable,
     'verify.passed': {
-      target: '#server.healthy',
+      target: '#healthy',
       actions: { type: 'noteHealthy', params: ({ event }) => ({ at: event.at, version: event.version }) },
     },
     'verify.failed': {
-      target: '#server.recovering',
+      target: '#recovering',
       actions: { type: 'noteFailure', params: ({ event }) => ({ failure: event.failure }) },
     },
   },

@@ -17,15 +17,18 @@ export interface HealthSettings extends HealthSchedule {
   readonly busyGraceMs: number;
 }
 
-/** Limits of one server, in milliseconds unless named otherwise. */
-export interface ServerSettings {
+/** How the process lives of a server or an agent are started, watched and ended; milliseconds unless named otherwise. */
+export interface LifeSettings {
   /** What is started, for messages: `opencode serve`. */
   readonly label: string;
-  readonly readyTimeoutMs: number;
   /** After this a stop no longer waits for the process: its release kills what is left. */
   readonly stopLimitMs: number;
   /** Launches that a start may use before the backoff begins. */
   readonly startAttempts: number;
+  /** Longest way to a proven server; to an agent that answered `initialize`. */
+  readonly readyTimeoutMs: number;
+  /** Longest time for an agent to open its sessions; where absent, the ready timeout is the limit. A server opens none. */
+  readonly openTimeoutMs?: number;
   readonly health: HealthSettings;
   readonly restart: RestartPolicy;
 }

@@ -2,11 +2,11 @@ import { assign, enqueueActions, setup } from 'xstate';
 import { groupMachine, type GroupMessage, type GroupReport } from './group-machine.ts';
 import { admitRestart } from './policies/restart-policy.ts';
 import { serverMachine } from './server-machine.ts';
-import type { ServerSettings } from './settings.ts';
+import type { LifeSettings } from './settings.ts';
 
 export interface SupervisorInput {
   /** The backends in the order they were named, with the settings of their charts. */
-  readonly backends: Readonly<Record<string, ServerSettings>>;
+  readonly backends: Readonly<Record<string, LifeSettings>>;
   /** Charts that break are restarted within this intensity, each for itself. */
   readonly intensity: { readonly maxRestarts: number; readonly windowMs: number };
   /** Longest wait for the cancelled turns while draining, in milliseconds. */
@@ -91,13 +91,20 @@ export const setupSupervisor = setup({
   actions: {
     spawnBackends: enqueueActions(({ context, enqueue }, _params: object) => {
       for (const [backendId, settings] of Object.entries(context.backends)) {
-        enqueue.spawnChild('server', { id: serverActorId(backendId), input: { backendId, ...settings } });
+        enqueue.spawnChild('server', {
+          id: serverActorId(backendId),
+          input: { backendId, agentId: null, ...settings },
+        });
       }
     }),
     respawn: enqueueActions(({ context, enqueue }, { backendId }: { readonly backendId: string }) => {
       const settings = context.backends[backendId];
       enqueue.stopChild(serverActorId(backendId));
-      if (settings) enqueue.spawnChild('server', { id: serverActorId(backendId), input: { backendId, ...settings } });
+      if (settings)
+        enqueue.spawnChild('server', {
+          id: serverActorId(backendId),
+          input: { backendId, agentId: null, ...settings },
+        });
     }),
     dropBackend: enqueueActions(({ enqueue }, { backendId }: { readonly backendId: string }) => {
       enqueue.stopChild(serverActorId(backendId));
@@ -138,16 +145,16 @@ export const setupSupervisor = setup({
     stopLatest: enqueueActions(({ context, enqueue }, _params: object) => {
       const latest = runningBackends(context).at(-1);
       if (latest === undefined || context.states[latest] === 'stopping') return;
-      enqueue.sendTo(serverActorId(latest), { type: 'server.stop' });
+      enqueue.sendTo(serverActorId(latest), { type: 'life.stop' });
     }),
     /** Escalates: everything that still runs is told again, at once. */
     stopAll: enqueueActions(({ context, enqueue }, _params: object) => {
-      for (const id of runningBackends(context)) enqueue.sendTo(serverActorId(id), { type: 'server.stop' });
+      for (const id of runningBackends(context)) enqueue.sendTo(serverActorId(id), { type: 'life.stop' });
     }),
   },
 });
 
-const isStart = ({ type }: GroupMessage): boolean => type === 'server.start' || type === 'server.restart';
+const isStart = ({ type }: GroupMessage): boolean => type === 'life.start' || type === 'life.restart';
 
 function isAtRest({ states }: SupervisorContext, backendId: string): boolean {
   const state = states[backendId] ?? 'idle';

@@ -38,7 +38,7 @@ export async function awaitHealthy(
       const timer = clock.setTimeout(() => settle(() => reject(timeoutError(backend, timeoutMs))), timeoutMs);
       signal?.addEventListener('abort', onAbort, { once: true });
       if (signal?.aborted) return onAbort();
-      backend.send({ type: 'server.start' }); // Behind a stop or a restart that is on its way, and of no effect where it works.
+      backend.send({ type: 'life.start' }); // Behind a stop or a restart that is on its way, and of no effect where it works.
       void commandsDone().then(() => {
         isAsked = true;
         if (backend.isAvailable) settle(resolve);

@@ -37,13 +37,13 @@ export class BackendHandleImplementation implements BackendHandle {
     expectString('reason', reason);
     if (this.#runtime.state !== 'running' || this.#backend.abandoned) return this.status();
     const settled = this.#nextRest();
-    this.#backend.send({ type: 'server.restart', reason });
+    this.#backend.send({ type: 'life.restart', reason });
     await settled;
     return this.status();
   }
 
   async stop(): Promise<BackendStatus> {
-    this.#backend.send({ type: 'server.stop' });
+    this.#backend.send({ type: 'life.stop' });
     await commandsDone();
     if (this.#backend.state === 'stopping') await this.#until(({ from, to }) => from === 'stopping' && to !== from);
     return this.status();
@@ -52,7 +52,7 @@ export class BackendHandleImplementation implements BackendHandle {
   async checkNow(): Promise<BackendStatus> {
     if (!this.#backend.isAvailable) return this.status();
     const checked = this.#backend.nextCheck();
-    this.#backend.send({ type: 'server.checkNow' });
+    this.#backend.send({ type: 'life.checkNow' });
     await checked;
     return this.status();
   }
@@ -112,7 +112,7 @@ export class BackendHandleImplementation implements BackendHandle {
 
   async #replace(signal: AbortSignal): Promise<void> {
     const rested = this.#nextRest();
-    this.#backend.send({ type: 'server.restart', reason: 'a lease was asked for and the server did not answer' });
+    this.#backend.send({ type: 'life.restart', reason: 'a lease was asked for and the server did not answer' });
     await Promise.race([
       rested,
       new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),

@@ -1,5 +1,5 @@
 import type { Failure } from '../../machines/policies/failure-class.ts';
-import type { ServerContext, ServerEvent } from '../../machines/server-setup.ts';
+import type { LifeContext, ServerEvent } from '../../machines/life-setup.ts';
 import type { LifecycleState } from '../contract/status.ts';
 import type { Clock } from '../contract/supervisor.ts';
 import type { BackendDefinition, BackendDriver, ConnectionTarget } from '../ports.ts';
@@ -9,7 +9,7 @@ import { StreamRuntime } from '../stream/stream-runtime.ts';
 
 /** The chart of a server, as its data plane sees it. */
 export interface ServerActor {
-  getSnapshot(): { readonly value: unknown; readonly context: ServerContext };
+  getSnapshot(): { readonly value: unknown; readonly context: LifeContext };
 }
 
 /** A change of a backend's top-level state. */
@@ -136,7 +136,7 @@ export class BackendRuntime {
   changeDemand({ turns = 0, waiters = 0 }: { readonly turns?: number; readonly waiters?: number }): void {
     this.#turns += turns;
     this.#waiters += waiters;
-    this.send({ type: 'server.demandChanged', turns: this.#turns, waiters: this.#waiters });
+    this.send({ type: 'life.demandChanged', turns: this.#turns, waiters: this.#waiters });
   }
 
   /** The stream that carries a session's events; made where it is the first. */

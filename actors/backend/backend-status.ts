@@ -1,4 +1,4 @@
-import type { ServerContext } from '../../machines/server-setup.ts';
+import type { LifeContext } from '../../machines/life-setup.ts';
 import type { BackendStatus, InstanceStatus, LastError } from '../contract/status.ts';
 import type { BackendRuntime } from './backend-runtime.ts';
 
@@ -34,11 +34,11 @@ export function detailOf(value: unknown): string {
 
 const iso = (wallMs: number): string => new Date(wallMs).toISOString();
 
-function instanceOf(context: ServerContext, shared: Omit<InstanceStatus, 'generation'>): InstanceStatus {
+function instanceOf(context: LifeContext, shared: Omit<InstanceStatus, 'generation'>): InstanceStatus {
   return { ...shared, generation: context.generation, ...(context.pid === null ? {} : { pid: context.pid }) };
 }
 
-function placeOf(context: ServerContext | undefined): Pick<BackendStatus, 'pid' | 'port' | 'version'> {
+function placeOf(context: LifeContext | undefined): Pick<BackendStatus, 'pid' | 'port' | 'version'> {
   if (!context) return {};
   return {
     ...(context.pid === null ? {} : { pid: context.pid }),

@@ -3,7 +3,7 @@ import { backoffMachine } from '../../machines/backoff-machine.ts';
 import { groupMachine } from '../../machines/group-machine.ts';
 import { healthMachine, type ProbeInput, type ProbeReport } from '../../machines/health-machine.ts';
 import { serverMachine } from '../../machines/server-machine.ts';
-import type { ServerEvent, ServerSubject } from '../../machines/server-setup.ts';
+import type { ServerEvent, LifeSubject } from '../../machines/life-setup.ts';
 import { asynchronousActor } from '../asynchronous-actor.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { LifecycleState } from '../contract/status.ts';
@@ -53,7 +53,7 @@ export function provideServer(registry: Registry, observer: ServerObserver) {
 
 /** Owns one process life: acquires and releases it, in this actor and in the backend's scope. */
 function processActor(registry: Registry) {
-  return fromCallback<AnyEventObject, ServerSubject>(({ input, sendBack, receive }) => {
+  return fromCallback<AnyEventObject, LifeSubject>(({ input, sendBack, receive }) => {
     const backend = registry.backend(input.backendId);
     let isCurrent = true;
     const tell = (event: ServerEvent) => {
@@ -93,7 +93,7 @@ function leftRunning(backend: string, survivors: readonly number[]): SupervisorE
 
 function verifyActor(registry: Registry) {
   const { clock } = registry;
-  return asynchronousActor<ServerEvent, ServerSubject>(registry, async ({ backendId }, { signal, tell }) => {
+  return asynchronousActor<ServerEvent, LifeSubject>(registry, async ({ backendId }, { signal, tell }) => {
     try {
       const { version } = await registry.backend(backendId).driver.verify(signal);
       tell({ type: 'verify.passed', at: clock.now(), version });

@@ -2,8 +2,8 @@ import type { Failure } from '../../machines/policies/failure-class.ts';
 
 /** What people read for the events that move a server or a stream. */
 const REASONS: Readonly<Record<string, string>> = {
-  'server.start': 'start requested',
-  'server.stop': 'stop requested',
+  'life.start': 'start requested',
+  'life.stop': 'stop requested',
   'verify.passed': 'ready',
   'health.passed': 'health check passed',
   'stream.start': 'connection wanted',
@@ -19,7 +19,7 @@ type Seen = { readonly type: string } & Partial<Record<'reason', string>> & { re
 /** Why a chart entered a state, from the event that made it. */
 export function reasonOf(event: { readonly type: string }, lastFailure: Failure | null): string {
   const { type, reason, failure } = event as Seen;
-  if (type === 'server.restart') return `restart requested: ${reason ?? 'no reason given'}`;
+  if (type === 'life.restart') return `restart requested: ${reason ?? 'no reason given'}`;
   if (type === 'health.failed' && !lastFailure) return `health check failed: ${reason ?? 'no reason given'}`;
   if (type === 'process.ended' && !lastFailure) return 'the process ended, as asked';
   const known = REASONS[type];

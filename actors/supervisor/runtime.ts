@@ -4,7 +4,7 @@ import { MAX_GROUP_CHILDREN } from '../../machines/group-machine.ts';
 import { withJitter } from '../../machines/policies/backoff.ts';
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import { admitRestart } from '../../machines/policies/restart-policy.ts';
-import type { ServerEvent } from '../../machines/server-setup.ts';
+import type { ServerEvent } from '../../machines/life-setup.ts';
 import { serverActorId, type SupervisorEvent } from '../../machines/supervisor-setup.ts';
 import { BackendRuntime, type StateChange } from '../backend/backend-runtime.ts';
 import { reasonOf } from '../backend/transition-reason.ts';

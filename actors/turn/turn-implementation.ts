@@ -57,7 +57,7 @@ export function provideTurn(registry: Registry) {
 function requestBackend({ clock }: Registry, { turn, session, backend }: TurnEntry): void {
   if (backend.abandoned) return turn.send(backendGaveUp(clock.now(), backend));
   if (backend.state === 'idle' || backend.state === 'failed' || backend.state === 'stopping')
-    backend.send({ type: 'server.start' });
+    backend.send({ type: 'life.start' });
   if (backend.isAvailable && !session.stream.isOpen) session.stream.start();
   if (backend.isAvailable && session.stream.isOpen) turn.send({ type: 'backend.available', at: clock.now() });
 }
@@ -85,7 +85,7 @@ function retire({ clock, logger }: Registry, { session, backend }: TurnEntry): v
   withLimit(clock, CANCEL_LIMIT_MS, ignore, (signal) => backend.driver.retire(session.driver, signal)).catch(
     (error: unknown) => {
       logger.warn({ err: error, backend: backend.id }, 'The session could not be retired; the backend is restarted.');
-      backend.send({ type: 'server.restart', reason: `a cancel was ignored, and ${messageOf(error)}` });
+      backend.send({ type: 'life.restart', reason: `a cancel was ignored, and ${messageOf(error)}` });
     },
   );
 }

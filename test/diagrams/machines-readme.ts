@@ -1,4 +1,5 @@
 import {
+  agentMachine,
   backoffMachine,
   groupMachine,
   healthMachine,
@@ -59,6 +60,7 @@ export function machinesReadme(): string {
   const charts = {
     supervisor: supervisorMachine,
     server: serverMachine,
+    agent: agentMachine,
     stream: streamMachine,
     turn: turnMachine,
     health: healthMachine,

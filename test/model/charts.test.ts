@@ -1,6 +1,7 @@
 import { type AnyMachineSnapshot, fromCallback } from 'xstate';
 import { describe, expect, it } from 'vitest';
 import {
+  agentMachine,
   backoffMachine,
   groupMachine,
   healthMachine,
@@ -22,6 +23,27 @@ const at = 0;
 /** The ids of the children that the actor has now. */
 const children = (snapshot: AnyMachineSnapshot): string[] => Object.keys(snapshot.children).sort();
 
+/** What a server and an agent are told, and what they tell. */
+const commands = {
+  'life.start': [{}],
+  'life.stop': [{}],
+  'life.restart': [{ reason: 'asked' }],
+  'life.checkNow': [{}],
+  'life.demandChanged': [
+    { turns: 0, waiters: 0 },
+    { turns: 1, waiters: 0 },
+  ],
+};
+const facts = {
+  'process.spawned': [{ at, pid: 1234 }],
+  'process.ended': [
+    { at, failure: transient, stderrTail: '' },
+    { at, failure: permanent, stderrTail: 'said' },
+  ],
+  'health.passed': [{ at }],
+  'health.failed': [{ at, reason: 'slow' }],
+};
+
 const charts: Record<string, ChartUnderTest> = {
   backoff: {
     machine: backoffMachine,
@@ -35,7 +57,7 @@ const charts: Record<string, ChartUnderTest> = {
       actors: { probe: idle },
       actions: { reportPassed: () => undefined, reportFailed: () => undefined },
     }),
-    inputs: [{ backendId: 'code', intervalMs: 100, timeoutMs: 50 }],
+    inputs: [{ backendId: 'code', agentId: null, intervalMs: 100, timeoutMs: 50 }],
     alphabet: { 'health.checkNow': [{}], 'probe.passed': [{ at }], 'probe.failed': [{ at, reason: 'slow' }] },
     relevant: () => null,
     check: (snapshot) => expect(children(snapshot)).toEqual(snapshot.matches('probing') ? ['probe'] : []),
@@ -99,42 +121,43 @@ const charts: Record<string, ChartUnderTest> = {
         group: idle,
       },
     }),
-    inputs: [serverInput(2), serverInput(1)],
+    inputs: [lifeInput(2), lifeInput(1)],
     alphabet: {
-      'server.start': [{}],
-      'server.stop': [{}],
-      'server.restart': [{ reason: 'asked' }],
-      'server.checkNow': [{}],
-      'server.demandChanged': [
-        { turns: 0, waiters: 0 },
-        { turns: 1, waiters: 0 },
-      ],
+      ...commands,
+      ...facts,
       'server.openStream': [{ groupId: 'streams-0', streamId: 'stream-0', input: null }],
       'server.closeStream': [
         { groupId: 'streams-0', streamId: 'stream-0' },
         { groupId: 'unknown', streamId: 'stream-9' },
       ],
       'process.prepared': [{ at, port: 4096 }],
-      'process.spawned': [{ at, pid: 1234 }],
       'process.listening': [{ at, port: 4096 }],
-      'process.ended': [
-        { at, failure: transient, stderrTail: '' },
-        { at, failure: permanent, stderrTail: 'said' },
-      ],
       'verify.passed': [{ at, version: '1.0.0' }],
       'verify.failed': [{ at, failure: permanent }],
-      'health.passed': [{ at }],
-      'health.failed': [{ at, reason: 'slow' }],
       'group.childFailed': [{ childId: 'stream-0', error: 'broke' }],
     },
-    relevant: ({ failures, turns, budget, restartHistory, failure: why }: ServerGuards) => [
-      Math.min(failures, 2),
-      turns,
-      budget,
-      restartHistory.length,
-      why?.code,
+    relevant: lifeGuards,
+    check: checkLife,
+    limit: 60_000,
+  },
+  agent: {
+    machine: agentMachine.provide({
+      actors: { process: idle, handshake: idle, openSessions: idle, health: idle, backoff: finishable },
+    }),
+    inputs: [
+      { ...lifeInput(2), agentId: 'agent-0', openTimeoutMs: 15_000 },
+      { ...lifeInput(1), agentId: 'agent-0', openTimeoutMs: 15_000 },
     ],
-    check: checkServer,
+    alphabet: {
+      ...commands,
+      ...facts,
+      'handshake.done': [{ at, version: '1.0.0' }],
+      'handshake.failed': [{ at, failure: permanent }],
+      'sessions.opened': [{ at }],
+      'sessions.failed': [{ at, failure: permanent }],
+    },
+    relevant: lifeGuards,
+    check: checkLife,
     limit: 60_000,
   },
   turn: {
@@ -186,9 +209,9 @@ const charts: Record<string, ChartUnderTest> = {
       'supervisor.stop': [{ graceMs: 5_000 }],
       'supervisor.openTurn': [{ groupId: 'turns-0', childId: 'turn-0', input: null }],
       'backend.command': [
-        { backendId: 'code', command: { type: 'server.start' } },
-        { backendId: 'unknown', command: { type: 'server.start' } },
-        { backendId: 'code', command: { type: 'server.checkNow' } },
+        { backendId: 'code', command: { type: 'life.start' } },
+        { backendId: 'unknown', command: { type: 'life.start' } },
+        { backendId: 'code', command: { type: 'life.checkNow' } },
       ],
       'backend.stateChanged': [
         { backendId: 'code', state: 'starting' },
@@ -210,9 +233,10 @@ const charts: Record<string, ChartUnderTest> = {
   },
 };
 
-function serverInput(failureThreshold: number): object {
+function lifeInput(failureThreshold: number): object {
   return {
     backendId: 'code',
+    agentId: null,
     label: 'a server',
     readyTimeoutMs: 30_000,
     stopLimitMs: 8_000,
@@ -228,7 +252,7 @@ function serverInput(failureThreshold: number): object {
   };
 }
 
-interface ServerGuards {
+interface LifeGuards {
   readonly failures: number;
   readonly turns: number;
   readonly budget: string;
@@ -244,6 +268,10 @@ interface SupervisorGuards {
   readonly abandoned: readonly string[];
 }
 
+function lifeGuards({ failures, turns, budget, restartHistory, failure: why }: LifeGuards) {
+  return [Math.min(failures, 2), turns, budget, restartHistory.length, why?.code];
+}
+
 /** A connection exists exactly where the state says so; nothing runs where the stream is quiet. */
 function checkStream(snapshot: AnyMachineSnapshot): void {
   const present = children(snapshot);
@@ -256,7 +284,7 @@ function checkStream(snapshot: AnyMachineSnapshot): void {
 }
 
 /** One process at most, one exactly where a state needs it; health is watched only while there is something to watch. */
-function checkServer(snapshot: AnyMachineSnapshot): void {
+function checkLife(snapshot: AnyMachineSnapshot): void {
   const present = children(snapshot).filter((id) => !id.startsWith('streams-'));
   const needsProcess = ['starting', 'healthy', 'unhealthy', 'stopping', 'recovering.stopping', 'recovering.restarting'];
   expect(present.includes('process')).toBe(needsProcess.some((state) => matches(snapshot, state)));

@@ -1,0 +1,119 @@
+import type { Failure } from './failure-class.ts';
+import { healthVerdict, type HealthVerdict } from './health-verdict.ts';
+import { admitRestart, type RestartPolicy } from './restart-policy.ts';
+
+/** What a chart of process lives knows of them. */
+export interface LifeRecord {
+  /** Process lives so far; the current one carries this number. */
+  readonly generation: number;
+  readonly pid: number | null;
+  readonly version: string | null;
+  readonly restarts: number;
+  readonly restartHistory: readonly number[];
+  /** Failed lives in a row, for the backoff. */
+  readonly attempt: number;
+  /** A start from `failed` gets one attempt, not a new budget. */
+  readonly budget: 'full' | 'one-attempt';
+  readonly healthySince: number | null;
+  /** How long the last life was healthy, and when it ended. */
+  readonly healthyForMs: number;
+  readonly endedAt: number;
+  /** Failed checks in a row. */
+  readonly failures: number;
+  readonly turns: number;
+  readonly waiters: number;
+  /** Why the last life ended, or why this one is being ended; null where it was asked for. */
+  readonly failure: Failure | null;
+  /** The last failure until a life is healthy again, for the status. */
+  readonly lastFailure: Failure | null;
+}
+
+/** Before the first life. */
+export const NO_LIFE: LifeRecord = {
+  generation: 0,
+  pid: null,
+  version: null,
+  restarts: 0,
+  restartHistory: [],
+  attempt: 0,
+  budget: 'full',
+  healthySince: null,
+  healthyForMs: 0,
+  endedAt: 0,
+  failures: 0,
+  turns: 0,
+  waiters: 0,
+  failure: null,
+  lastFailure: null,
+};
+
+interface JudgedLife extends LifeRecord {
+  readonly label: string;
+  readonly restart: RestartPolicy;
+  readonly health: { readonly failureThreshold: number; readonly busyGraceMs: number };
+}
+
+/** How a life ended. */
+export interface EndedLife {
+  readonly at: number;
+  readonly failure: Failure;
+  readonly stderrTail: string;
+}
+
+export function failing(failure: Failure): Pick<LifeRecord, 'failure' | 'lastFailure'> {
+  return { failure, lastFailure: failure };
+}
+
+/** A life that works, since `at`. */
+export function working(at: number, version: string | null) {
+  return { version, healthySince: at, failures: 0, failure: null, lastFailure: null, budget: 'full' as const };
+}
+
+/** A life that ended although nobody asked, or because of the failure that is noted already. */
+export function ended(life: LifeRecord, end: EndedLife) {
+  const failure = life.failure ? withStderr(life.failure, end.stderrTail) : end.failure;
+  return { ...failing(failure), ...endedAsAsked(life, end) };
+}
+
+/** A life that was ended on purpose. */
+export function endedAsAsked({ healthySince }: LifeRecord, { at }: EndedLife) {
+  return { endedAt: at, healthyForMs: healthySince === null ? 0 : at - healthySince, healthySince: null };
+}
+
+/** One more restart, counted against the intensity and the backoff. */
+export function countRestart({ restarts, attempt, restart, restartHistory, endedAt }: JudgedLife) {
+  const { history } = admitRestart(restart, restartHistory, endedAt);
+  return { restarts: restarts + 1, attempt: attempt + 1, restartHistory: history };
+}
+
+export function isOverIntensity({ restart, restartHistory, endedAt }: JudgedLife): boolean {
+  return !admitRestart(restart, restartHistory, endedAt).admitted;
+}
+
+export function nextVerdict({ failures, health, turns }: JudgedLife): HealthVerdict {
+  return healthVerdict({ failures: failures + 1, failureThreshold: health.failureThreshold, busy: turns > 0 });
+}
+
+export function notReady(label: string, limitMs: number): Failure {
+  return { code: 'ERR_READY_TIMEOUT', message: `${label} not ready in ${limitMs}ms` };
+}
+
+export function unhealthyFor({ label, failures, health }: JudgedLife): Failure {
+  const limit =
+    failures >= health.failureThreshold ? `${failures} checks in a row` : `${health.busyGraceMs} ms of failed checks`;
+  return {
+    code: 'ERR_BACKEND_EXITED',
+    reason: 'unhealthy',
+    message: `${label} failed ${limit}; it is being replaced.`,
+  };
+}
+
+export function overIntensity({ restart, failure }: JudgedLife): Failure {
+  const limit = `${restart.maxRestarts} restarts in ${restart.windowMs} ms`;
+  const message = `Gave up after ${limit}. Last failure: ${failure?.message ?? 'none'}`;
+  return { code: 'ERR_RESTART_LIMIT', message, ...(failure ? { reason: failure.code } : {}) };
+}
+
+function withStderr(failure: Failure, stderrTail: string): Failure {
+  return stderrTail === '' ? failure : { ...failure, message: `${failure.message}; stderr: ${stderrTail}` };
+}
