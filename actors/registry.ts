@@ -10,7 +10,6 @@ import type { TurnRuntime } from './turn/turn-runtime.ts';
 export interface TurnEntry {
   readonly turn: TurnRuntime;
   readonly session: SessionRecord;
-  readonly backend: BackendRuntime;
   /** Closes the turn's pending requests. `tell`: the agent still waits for the answers. */
   readonly withdrawDecisions: (options: { readonly tell: boolean }) => void;
 }

@@ -1,11 +1,13 @@
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { LifeContext, ServerEvent } from '../../machines/life-setup.ts';
 import type { LifecycleState } from '../contract/status.ts';
-import type { Clock } from '../contract/supervisor.ts';
+import type { Carrier } from '../carrier.ts';
+import type { Clock, Logger } from '../contract/supervisor.ts';
 import type { BackendDefinition, BackendDriver, ConnectionTarget } from '../ports.ts';
 import type { Scope } from '../scope.ts';
 import type { SessionRecord } from '../session/session-record.ts';
 import { StreamRuntime } from '../stream/stream-runtime.ts';
+import { ServerCarrier } from './server-carrier.ts';
 
 /** The chart of a server, as its data plane sees it. */
 export interface ServerActor {
@@ -26,6 +28,7 @@ export interface BackendRuntimeOptions {
   readonly driver: BackendDriver<unknown>;
   readonly scope: Scope;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** Sends a command to the backend's chart. */
   readonly command: (command: ServerEvent) => void;
 }
@@ -48,6 +51,7 @@ export class BackendRuntime {
   abandoned = false;
   #actor: ServerActor | undefined;
   #turns = 0;
+  readonly #carriers = new WeakMap<StreamRuntime, Carrier>();
   readonly #byId = new Map<string, StreamRuntime>();
   #waiters = 0;
   readonly #options: BackendRuntimeOptions;
@@ -71,6 +75,14 @@ export class BackendRuntime {
   /** Aborted when the current process life ends. */
   get lifeEnded(): AbortSignal {
     return this.#life.signal;
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
+  }
+
+  get logger(): Logger {
+    return this.#options.logger;
   }
 
   get actor(): ServerActor | undefined {
@@ -156,15 +168,24 @@ export class BackendRuntime {
     return stream;
   }
 
+  /** One for each stream. */
+  carrierOf(stream: StreamRuntime): Carrier {
+    const known = this.#carriers.get(stream) ?? new ServerCarrier(this, stream);
+    this.#carriers.set(stream, known);
+    return known;
+  }
+
   /** The session's events come over a stream from now on. */
   attach(session: SessionRecord): void {
-    session.stream = this.streamFor(session.driver.agentSessionId, session.driver.directory);
-    session.stream.sessions.add(session);
+    const stream = this.streamFor(session.driver.agentSessionId, session.driver.directory);
+    stream.sessions.add(session);
+    session.carrier = this.carrierOf(stream);
   }
 
   /** The session no longer needs its stream; the last one closes it, unless it is the server's own. */
   detach(session: SessionRecord): void {
-    const { stream } = session;
+    if (!(session.carrier instanceof ServerCarrier)) return;
+    const { stream } = session.carrier;
     stream.sessions.delete(session);
     if (stream.sessions.size > 0 || this.definition.settings.stream.scope === 'server') return;
     this.streams.delete(stream.key);

@@ -1,6 +1,5 @@
 import { awaitHealthy, abortError } from '../backend/await-healthy.ts';
 import type { BackendRuntime } from '../backend/backend-runtime.ts';
-import { detailOf } from '../backend/backend-status.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { OpenSessionOptions, Session } from '../contract/session.ts';
 import type { SessionCapabilities, SessionStatus } from '../contract/status.ts';
@@ -82,7 +81,7 @@ export class SessionBook {
     this.#sessions += 1;
     const settings = settingsOf(options, key);
     const stream = backend.streamFor(driver.agentSessionId, driver.directory);
-    const record = new SessionRecord(`session-${this.#sessions}`, settings, driver, stream);
+    const record = new SessionRecord(`session-${this.#sessions}`, settings, driver, backend.carrierOf(stream));
     if (driver.restored) record.restored = 'restored';
     backend.sessions.add(record);
     backend.attach(record);
@@ -307,9 +306,9 @@ function statusOf(record: SessionRecord, backend: BackendRuntime): SessionStatus
     backend: backendId,
     directory: record.driver.directory,
     agentSessionId: record.driver.agentSessionId,
-    state: record.stream.state,
-    detail: detailOf(record.stream.actor?.getSnapshot().value ?? 'idle'),
-    generation: backend.actor?.getSnapshot().context.generation ?? 0,
+    state: record.carrier.state,
+    detail: record.carrier.detail,
+    generation: record.carrier.generation,
     queued: record.queue.length,
     capabilities,
     ...(record.running ? { running: record.running.id } : {}),

@@ -32,7 +32,7 @@ export class SessionLine {
     void turn.result.then(this.#runtime.keepAlive.hold());
     this.#session.queue.push(turn);
     const withdrawDecisions = (options: { readonly tell: boolean }) => this.#withdraw(turn, options);
-    this.#runtime.openTurn({ turn, session: this.#session, backend: this.#backend, withdrawDecisions });
+    this.#runtime.openTurn({ turn, session: this.#session, withdrawDecisions });
     this.#admitNext();
     return turn;
   }
@@ -60,7 +60,7 @@ export class SessionLine {
   #admitNext(): void {
     const turn = this.#session.next();
     if (!turn) return;
-    this.#backend.changeDemand({ turns: 1 });
+    this.#session.carrier.changeDemand({ turns: 1 });
     try {
       turn.admit(this.#session.driver.begin(turn.request, turn));
       this.#runtime.emitter.emit('turn', { type: 'started', ...this.#named(turn) });
@@ -73,7 +73,7 @@ export class SessionLine {
     const wasRunning = this.#session.running === turn;
     this.#session.leave(turn);
     this.#runtime.emitter.emit('turn', { type: 'settled', ...this.#named(turn), result });
-    if (wasRunning) this.#backend.changeDemand({ turns: -1 });
+    if (wasRunning) this.#session.carrier.changeDemand({ turns: -1 });
     this.#admitNext();
   }
 

@@ -1,8 +1,8 @@
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { TurnEvent } from '../../machines/turn-setup.ts';
+import type { Carrier } from '../carrier.ts';
 import type { McpServer, PermissionHandler, QuestionHandler } from '../contract/session.ts';
 import type { DriverSession } from '../ports.ts';
-import type { StreamRuntime } from '../stream/stream-runtime.ts';
 import type { TurnRuntime } from '../turn/turn-runtime.ts';
 
 /** What a session is opened with and remembers. */
@@ -23,7 +23,7 @@ export class SessionRecord {
   readonly id: string;
   readonly settings: SessionSettings;
   driver: DriverSession;
-  stream: StreamRuntime;
+  carrier: Carrier;
   references = 0;
   restored: 'restored' | 'replaced' | undefined;
   /** Why no further prompt is accepted. */
@@ -35,11 +35,11 @@ export class SessionRecord {
   running: TurnRuntime | undefined;
   readonly queue: TurnRuntime[] = [];
 
-  constructor(id: string, settings: SessionSettings, driver: DriverSession, stream: StreamRuntime) {
+  constructor(id: string, settings: SessionSettings, driver: DriverSession, carrier: Carrier) {
     this.id = id;
     this.settings = settings;
     this.driver = driver;
-    this.stream = stream;
+    this.carrier = carrier;
   }
 
   get isIdle(): boolean {

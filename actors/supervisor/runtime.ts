@@ -215,7 +215,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
       this.logger.error({ err: error, backend: id }, 'A resource could not be released.'),
     );
     const command = (event: ServerEvent) => this.#send({ type: 'backend.command', backendId: id, command: event });
-    return new BackendRuntime({ id, definition, driver, scope, clock: this.clock, command });
+    return new BackendRuntime({ id, definition, driver, scope, clock: this.clock, logger: this.logger, command });
   }
 
   #rootInput() {

@@ -2,7 +2,6 @@ import { turnMachine } from '../../machines/turn-machine.ts';
 import type { TurnEvent } from '../../machines/turn-setup.ts';
 import { asynchronousActor } from '../asynchronous-actor.ts';
 import { waitFor, withLimit } from '../clock-loop.ts';
-import { messageOf } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import type { Registry, TurnEntry } from '../registry.ts';
 
@@ -38,14 +37,17 @@ export function provideTurn(registry: Registry) {
         if (turn.isSettled) queueMicrotask(() => self.send({ type: 'turn.cancel' })); // Given up before it had an actor.
       }),
       requestBackend: guarded(logger, 'requestBackend', ({ context }) => requestBackend(registry, entryOf(context))),
-      requestAudit: guarded(logger, 'requestAudit', ({ context }) => entryOf(context).session.stream.audit()),
+      requestAudit: guarded(logger, 'requestAudit', ({ context }) => entryOf(context).session.carrier.audit()),
       withdraw: guarded(logger, 'withdraw', ({ context }) => entryOf(context).turn.driver?.withdraw()),
       confirmAttached: guarded(logger, 'confirmAttached', ({ context }) => confirmAttached(registry, entryOf(context))),
       withdrawDecisions: guarded(logger, 'withdrawDecisions', ({ context }) => {
-        const { backend, withdrawDecisions } = entryOf(context);
-        withdrawDecisions({ tell: backend.isAvailable });
+        const { session, withdrawDecisions } = entryOf(context);
+        withdrawDecisions({ tell: session.carrier.isAvailable });
       }),
-      retire: guarded(logger, 'retire', ({ context }) => retire(registry, entryOf(context))),
+      retire: guarded(logger, 'retire', ({ context }) => {
+        const { carrier, driver } = entryOf(context).session;
+        carrier.retire(driver);
+      }),
       settle: guarded(logger, 'settle', ({ context }) => {
         if (context.verdict) entryOf(context).turn.settle(context.verdict);
       }),
@@ -54,40 +56,18 @@ export function provideTurn(registry: Registry) {
 }
 
 /** Wakes what is asleep, and tells the turn at once where nothing is. */
-function requestBackend({ clock }: Registry, { turn, session, backend }: TurnEntry): void {
-  if (backend.abandoned) return turn.send(backendGaveUp(clock.now(), backend));
-  if (backend.state === 'idle' || backend.state === 'failed' || backend.state === 'stopping')
-    backend.send({ type: 'life.start' });
-  if (backend.isAvailable && !session.stream.isOpen) session.stream.start();
-  if (backend.isAvailable && session.stream.isOpen) turn.send({ type: 'backend.available', at: clock.now() });
+function requestBackend({ clock }: Registry, { turn, session: { carrier } }: TurnEntry): void {
+  if (carrier.gone) return turn.send({ type: 'backend.failed', at: clock.now(), failure: carrier.gone });
+  carrier.wake();
+  if (carrier.isOpen) turn.send({ type: 'backend.available', at: clock.now() });
 }
 
 /** The connection may have broken between the sending of the prompt and its acceptance. */
-function confirmAttached({ clock }: Registry, { turn, session, backend }: TurnEntry): void {
-  if (backend.isAvailable && session.stream.isOpen) return;
-  turn.send({ type: backend.isAvailable ? 'backend.lost' : 'backend.exited', at: clock.now() });
-  if (isDown(backend)) turn.send(backendGaveUp(clock.now(), backend));
-  if (session.stream.state === 'failed') turn.send(streamFailed(clock.now()));
-}
-
-function streamFailed(at: number): TurnEvent {
-  return {
-    type: 'backend.failed',
-    at,
-    failure: { code: 'ERR_STREAM_FAILED', message: 'The event stream was given up.' },
-  };
-}
-
-/** The agent no longer listens: what works on its session is ended, or the whole process where that fails. */
-function retire({ clock, logger }: Registry, { session, backend }: TurnEntry): void {
-  if (!backend.isAvailable) return;
-  const ignore = new AbortController().signal;
-  withLimit(clock, CANCEL_LIMIT_MS, ignore, (signal) => backend.driver.retire(session.driver, signal)).catch(
-    (error: unknown) => {
-      logger.warn({ err: error, backend: backend.id }, 'The session could not be retired; the backend is restarted.');
-      backend.send({ type: 'life.restart', reason: `a cancel was ignored, and ${messageOf(error)}` });
-    },
-  );
+function confirmAttached({ clock }: Registry, { turn, session: { carrier } }: TurnEntry): void {
+  if (carrier.isOpen) return;
+  turn.send({ type: carrier.isAvailable ? 'backend.lost' : 'backend.exited', at: clock.now() });
+  const failure = carrier.down ?? carrier.deaf;
+  if (failure) turn.send({ type: 'backend.failed', at: clock.now(), failure });
 }
 
 /** Ends what an earlier turn left working. It has had its chance when the limit is over: the prompt is sent all the same. */
@@ -130,21 +110,13 @@ function dispatchActor(registry: Registry) {
 function auditorActor(registry: Registry) {
   const { clock } = registry;
   return asynchronousActor<TurnEvent, TurnSubject>(registry, async ({ turnId }, { signal, tell }) => {
-    const { session, backend } = registry.turn(turnId);
+    const { carrier } = registry.turn(turnId).session;
     while (!signal.aborted) {
-      if (isDown(backend)) tell(backendGaveUp(clock.now(), backend));
-      else if (session.stream.state === 'failed') session.stream.start();
-      else session.stream.audit();
+      if (carrier.down) tell({ type: 'backend.failed', at: clock.now(), failure: carrier.down });
+      else carrier.audit();
       await waitFor(clock, AUDIT_EVERY_MS, signal);
     }
   });
-}
-
-const isDown = ({ state }: TurnEntry['backend']): boolean => state === 'failed' || state === 'idle';
-
-function backendGaveUp(at: number, { lastError, id }: TurnEntry['backend']): TurnEvent {
-  const failure = lastError?.failure ?? { code: 'ERR_BACKEND_EXITED', message: `The backend ${id} is not running.` };
-  return { type: 'backend.failed', at, failure };
 }
 
 /** Cancels at once, at the first sign of work after that, and again and again: each one may be lost. */
@@ -163,7 +135,7 @@ function cancellerActor(registry: Registry) {
     turn.onSign(cancel);
     for (let count = 1; !signal.aborted; count += 1) {
       cancel();
-      if (count % CANCELS_PER_AUDIT === 0) session.stream.audit();
+      if (count % CANCELS_PER_AUDIT === 0) session.carrier.audit();
       await waitFor(clock, CANCEL_EVERY_MS, signal);
     }
     turn.onSign(undefined);
