@@ -1,6 +1,6 @@
 import type { BackoffInput } from '../machines/backoff-machine.ts';
 import type { Failure } from '../machines/policies/failure-class.ts';
-import type { BackendRuntime } from './backend/backend-runtime.ts';
+import type { ServerBackend } from './server/server-backend.ts';
 import type { Clock, Logger, SupervisorEvents } from './contract/supervisor.ts';
 import type { SessionRecord } from './session/session-record.ts';
 import type { StreamRuntime } from './stream/stream-runtime.ts';
@@ -25,7 +25,7 @@ export interface Registry {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
-  backend(backendId: string): BackendRuntime;
+  backend(backendId: string): ServerBackend;
   stream(backendId: string, streamId: string): StreamRuntime;
   turn(turnId: string): TurnEntry;
   /** A stream's chart entered a top-level state. */

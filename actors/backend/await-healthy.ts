@@ -1,7 +1,7 @@
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { Clock } from '../contract/supervisor.ts';
 import { fromFailure, SupervisorError } from '../errors.ts';
-import type { BackendRuntime, StateChange } from './backend-runtime.ts';
+import type { LifeRuntime, StateChange } from './life-runtime.ts';
 
 export interface AwaitHealthyOptions {
   readonly clock: Clock;
@@ -14,7 +14,7 @@ export interface AwaitHealthyOptions {
  * signal aborts, or at the time limit with the last start error.
  */
 export async function awaitHealthy(
-  backend: BackendRuntime,
+  backend: LifeRuntime,
   { clock, timeoutMs, signal }: AwaitHealthyOptions,
 ): Promise<void> {
   if (backend.abandoned) throw lastErrorOf(backend);
@@ -63,7 +63,7 @@ export function abortError(signal: AbortSignal | undefined): Error {
     : new SupervisorError('ERR_STOPPED', 'The call was aborted.', { cause: reason });
 }
 
-function lastErrorOf(backend: BackendRuntime): SupervisorError {
+function lastErrorOf(backend: LifeRuntime): SupervisorError {
   const failure = backend.lastError?.failure ?? {
     code: 'ERR_BACKEND_EXITED',
     message: `The backend ${backend.id} is not running.`,
@@ -71,13 +71,13 @@ function lastErrorOf(backend: BackendRuntime): SupervisorError {
   return fromFailure(failure, { backend: backend.id });
 }
 
-function stoppedError(backend: BackendRuntime): SupervisorError {
+function stoppedError(backend: LifeRuntime): SupervisorError {
   return backend.lastError
     ? lastErrorOf(backend)
     : new SupervisorError('ERR_STOPPED', `The backend ${backend.id} was stopped.`, { backend: backend.id });
 }
 
-function timeoutError(backend: BackendRuntime, timeoutMs: number): SupervisorError {
+function timeoutError(backend: LifeRuntime, timeoutMs: number): SupervisorError {
   const last: Failure | undefined =
     backend.lastError?.failure ?? backend.actor?.getSnapshot().context.lastFailure ?? undefined;
   const message = `The backend ${backend.id} was not ready within ${timeoutMs} ms (it is ${backend.state})`;

@@ -1,8 +1,8 @@
-import { awaitHealthy, abortError } from '../backend/await-healthy.ts';
-import type { BackendRuntime } from '../backend/backend-runtime.ts';
+import { abortError } from '../backend/await-healthy.ts';
+import type { Backend, RequestLimits, SessionWork } from '../backend/backend.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { OpenSessionOptions, Session } from '../contract/session.ts';
-import type { SessionCapabilities, SessionStatus } from '../contract/status.ts';
+import type { SessionStatus } from '../contract/status.ts';
 import { SupervisorError } from '../errors.ts';
 import type { DriverSession, DriverSessionRequest } from '../ports.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
@@ -15,7 +15,7 @@ import { SessionRecord, type SessionSettings } from './session-record.ts';
 interface OpenSession {
   readonly record: SessionRecord;
   readonly handle: SessionHandle;
-  readonly backend: BackendRuntime;
+  readonly backend: Backend;
 }
 
 /** What a chat is open as, once the latest call to open it is done. Never rejects. */
@@ -75,17 +75,16 @@ export class SessionBook {
     return opening;
   }
 
-  async #create(backend: BackendRuntime, options: OpenSessionOptions, key: string): Promise<OpenSession> {
-    const driver = await this.#openOnBackend(backend, options);
+  async #create(backend: Backend, options: OpenSessionOptions, key: string): Promise<OpenSession> {
+    const driver = await this.#openOnBackend(backend, options, key);
     expectUnused(backend, driver.agentSessionId);
     this.#sessions += 1;
     const settings = settingsOf(options, key);
-    const stream = backend.streamFor(driver.agentSessionId, driver.directory);
-    const record = new SessionRecord(`session-${this.#sessions}`, settings, driver, backend.carrierOf(stream));
+    const record = new SessionRecord(`session-${this.#sessions}`, settings, driver);
     if (driver.restored) record.restored = 'restored';
     backend.sessions.add(record);
     backend.attach(record);
-    const line = new SessionLine(this.#runtime, backend, record);
+    const line = new SessionLine(this.#runtime, record);
     const open = { record, backend, handle: new SessionHandle(record, line, this.#hostOf(backend)) };
     this.#records.set(record, open);
     this.#tell(record, driver.restored ? 'restored' : 'created');
@@ -95,7 +94,7 @@ export class SessionBook {
   /** The chat may be open here already; in another directory it moves there, once it is quiet. */
   async #openOrMove(
     known: OpenSession | undefined,
-    backend: BackendRuntime,
+    backend: Backend,
     options: OpenSessionOptions,
     key: string,
   ): Promise<OpenSession> {
@@ -104,7 +103,7 @@ export class SessionBook {
     if (record.driver.directory === options.directory) return expectSameConversation(known, options);
     await this.#untilQuiet(record, options.signal);
     if (record.closed) return this.#create(backend, options, key);
-    const driver = await this.#openOnBackend(backend, options);
+    const driver = await this.#openOnBackend(backend, options, key);
     while (!record.isIdle) await this.#untilQuiet(record, options.signal); // A prompt may have come meanwhile.
     expectUnused(backend, driver.agentSessionId);
     backend.detach(record);
@@ -131,29 +130,24 @@ export class SessionBook {
     });
   }
 
-  async #openOnBackend(backend: BackendRuntime, options: OpenSessionOptions): Promise<DriverSession> {
-    const { clock, options: own } = this.#runtime;
+  async #openOnBackend(backend: Backend, options: OpenSessionOptions, key: string): Promise<DriverSession> {
     this.#expectRunning();
-    const startedAt = clock.now();
-    await awaitHealthy(backend, { clock, timeoutMs: own.openTimeoutMs, signal: options.signal });
-    const leftMs = Math.max(1, own.openTimeoutMs - Math.round(clock.now() - startedAt));
-    const signal = options.signal ?? new AbortController().signal;
-    const driver = await withLimit(clock, leftMs, signal, (limited) =>
-      backend.driver.openSession(requestOf(options), limited),
-    ).catch((error: unknown) => {
-      throw signal.aborted ? abortError(signal) : error;
+    const { signal } = options;
+    const circumstances = { chatId: chatOf(key), timeoutMs: this.#runtime.options.openTimeoutMs, signal };
+    const driver = await backend.open(requestOf(options), circumstances).catch((error: unknown) => {
+      throw signal?.aborted ? abortError(signal) : error;
     });
     this.#expectRunning();
     return driver;
   }
 
-  #hostOf(backend: BackendRuntime): SessionHost {
+  #hostOf(backend: Backend): SessionHost {
     return {
-      capabilities: backend.driver.capabilities,
+      capabilities: backend.capabilities,
       nextTurnId: () => `turn-${(this.#turns += 1)}`,
       statusOf: (record) => statusOf(record, backend),
       verify: async (record, choice) => {
-        if (backend.isAvailable)
+        if (record.carrier.isAvailable)
           await this.#request(backend, record, (driver, signal) => driver.verify(choice, signal));
       },
       request: (record, work) => this.#request(backend, record, work),
@@ -163,19 +157,17 @@ export class SessionBook {
     };
   }
 
-  async #request<T>(
-    backend: BackendRuntime,
-    record: SessionRecord,
-    work: (driver: DriverSession, signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const { clock, options } = this.#runtime;
+  async #request<T>(backend: Backend, record: SessionRecord, work: SessionWork<T>): Promise<T> {
     this.#expectRunning();
     if (record.closed) throw closedError(record);
-    await awaitHealthy(backend, { clock, timeoutMs: options.openTimeoutMs });
-    return withLimit(clock, REQUEST_LIMIT_MS, backend.lifeEnded, (signal) => work(record.driver, signal));
+    return backend.request(record, this.#limits(), work);
   }
 
-  async #fork(backend: BackendRuntime, record: SessionRecord): Promise<Session> {
+  #limits(): RequestLimits {
+    return { startMs: this.#runtime.options.openTimeoutMs, requestMs: REQUEST_LIMIT_MS };
+  }
+
+  async #fork(backend: Backend, record: SessionRecord): Promise<Session> {
     const { backendId: _, chatId: __, title: ___, ...settings } = record.settings;
     const resume = await this.#request(backend, record, async (driver, signal) => {
       await driver.verify(settings, signal); // Before there is a fork that nobody could open.
@@ -184,7 +176,7 @@ export class SessionBook {
     return this.open({ ...settings, backend: backend.id, directory: record.driver.directory, resume });
   }
 
-  async #close(backend: BackendRuntime, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
+  async #close(backend: Backend, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
     if (record.closed) return this.#closeAgain(backend, record, options);
     record.closed = {
       code: 'ERR_SESSION_CLOSED',
@@ -196,37 +188,28 @@ export class SessionBook {
   }
 
   /** The first close is under way or done; this one may still ask for the deletion. */
-  async #closeAgain(
-    backend: BackendRuntime,
-    record: SessionRecord,
-    options: { readonly delete: boolean },
-  ): Promise<void> {
+  async #closeAgain(backend: Backend, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
     await record.closing;
     if (options.delete) await this.#closeOnBackend(backend, record, options);
   }
 
-  async #end(backend: BackendRuntime, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
+  async #end(backend: Backend, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
     const turns = record.turns();
     for (const turn of [...turns].reverse()) turn.send({ type: 'turn.cancel' });
     await Promise.all(turns.map((turn) => turn.result));
     const ended =
-      options.delete || backend.isAvailable ? this.#closeOnBackend(backend, record, options) : Promise.resolve();
+      options.delete || record.carrier.isAvailable ? this.#closeOnBackend(backend, record, options) : Promise.resolve();
     this.#forget(backend, record);
     await ended;
   }
 
   /** What is to be deleted is deleted: a backend that is down is started for it. */
-  async #closeOnBackend(
-    backend: BackendRuntime,
-    record: SessionRecord,
-    options: { readonly delete: boolean },
-  ): Promise<void> {
-    const { clock, options: own } = this.#runtime;
-    if (options.delete) await awaitHealthy(backend, { clock, timeoutMs: own.openTimeoutMs });
-    await withLimit(clock, REQUEST_LIMIT_MS, backend.lifeEnded, (signal) => record.driver.close(options, signal));
+  async #closeOnBackend(backend: Backend, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
+    const limits = options.delete ? this.#limits() : { requestMs: REQUEST_LIMIT_MS };
+    await backend.request(record, limits, (driver, signal) => driver.close(options, signal));
   }
 
-  #forget(backend: BackendRuntime, record: SessionRecord): void {
+  #forget(backend: Backend, record: SessionRecord): void {
     const key = keyOf(backend.id, record.settings.chatId);
     if (this.#open.get(key)?.session?.record === record) this.#open.delete(key);
     this.#records.delete(record);
@@ -247,7 +230,7 @@ export class SessionBook {
 }
 
 /** Two sessions on one agent session would take each other's events. */
-function expectUnused(backend: BackendRuntime, agentSessionId: string): void {
+function expectUnused(backend: Backend, agentSessionId: string): void {
   const holder = [...backend.sessions].find(({ driver }) => driver.agentSessionId === agentSessionId);
   if (!holder) return;
   const held = `${agentSessionId}, which is open as the chat "${holder.settings.chatId}"`;
@@ -275,9 +258,11 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Pr
 const SEPARATOR = '\0';
 const keyOf = (backendId: string, chatId: string): string => `${backendId}${SEPARATOR}${chatId}`;
 
+const chatOf = (key: string): string => key.slice(key.indexOf(SEPARATOR) + 1);
+
 function settingsOf(options: OpenSessionOptions, key: string): SessionSettings {
   const { backend: backendId, directory: _, resume: __, signal: ___, ...settings } = options;
-  return { ...settings, backendId, chatId: key.slice(key.indexOf(SEPARATOR) + 1) };
+  return { ...settings, backendId, chatId: chatOf(key) };
 }
 
 function requestOf(options: OpenSessionOptions): DriverSessionRequest {
@@ -297,9 +282,9 @@ function closedError(record: SessionRecord): SupervisorError {
   return new SupervisorError('ERR_SESSION_CLOSED', `The session ${record.id} is closed.`, { sessionId: record.id });
 }
 
-function statusOf(record: SessionRecord, backend: BackendRuntime): SessionStatus {
+function statusOf(record: SessionRecord, backend: Backend): SessionStatus {
   const { chatId, backendId, title, model, agent, mode } = record.settings;
-  const capabilities: SessionCapabilities = backend.driver.capabilities;
+  const { capabilities } = backend;
   return {
     id: record.id,
     chatId,

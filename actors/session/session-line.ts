@@ -1,7 +1,6 @@
 import type { TurnResult } from '../contract/session.ts';
 import { decisionEvent, requestOf } from '../decisions/decision-request.ts';
 import type { DecisionAsk, TurnRequest } from '../ports.ts';
-import type { BackendRuntime } from '../backend/backend-runtime.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
 import { type TurnPlace, TurnRuntime } from '../turn/turn-runtime.ts';
 import type { TurnLimits } from '../../machines/turn-setup.ts';
@@ -12,12 +11,10 @@ import type { SessionRecord } from './session-record.ts';
 /** The turns of one session: one at a time, in call order, each settled once. */
 export class SessionLine {
   readonly #runtime: SupervisorRuntime;
-  readonly #backend: BackendRuntime;
   readonly #session: SessionRecord;
 
-  constructor(runtime: SupervisorRuntime, backend: BackendRuntime, session: SessionRecord) {
+  constructor(runtime: SupervisorRuntime, session: SessionRecord) {
     this.#runtime = runtime;
-    this.#backend = backend;
     this.#session = session;
   }
 
@@ -78,7 +75,7 @@ export class SessionLine {
   }
 
   #named(turn: TurnRuntime) {
-    return { turnId: turn.id, sessionId: this.#session.id, backend: this.#backend.id };
+    return { turnId: turn.id, sessionId: this.#session.id, backend: this.#session.settings.backendId };
   }
 
   #ask(turn: TurnRuntime, ask: DecisionAsk): void {
@@ -114,7 +111,7 @@ export class SessionLine {
       chatId,
       turnId: turn.id,
       directory,
-      backend: this.#backend.id,
+      backend: this.#session.settings.backendId,
     };
   }
 

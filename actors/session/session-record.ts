@@ -23,7 +23,8 @@ export class SessionRecord {
   readonly id: string;
   readonly settings: SessionSettings;
   driver: DriverSession;
-  carrier: Carrier;
+  /** What its turns run on, from `attach` on. */
+  carrier!: Carrier;
   references = 0;
   restored: 'restored' | 'replaced' | undefined;
   /** Why no further prompt is accepted. */
@@ -35,11 +36,10 @@ export class SessionRecord {
   running: TurnRuntime | undefined;
   readonly queue: TurnRuntime[] = [];
 
-  constructor(id: string, settings: SessionSettings, driver: DriverSession, carrier: Carrier) {
+  constructor(id: string, settings: SessionSettings, driver: DriverSession) {
     this.id = id;
     this.settings = settings;
     this.driver = driver;
-    this.carrier = carrier;
   }
 
   get isIdle(): boolean {

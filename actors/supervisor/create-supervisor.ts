@@ -1,5 +1,5 @@
-import { BackendHandleImplementation } from '../backend/backend-handle.ts';
-import { backendStatus } from '../backend/backend-status.ts';
+import { ServerHandle } from '../server/server-handle.ts';
+import { serverStatus } from '../server/server-status.ts';
 import type { PermissionDecision, PermissionRequest, QuestionAnswer, QuestionRequest } from '../contract/events.ts';
 import type { OpenSessionOptions, Session } from '../contract/session.ts';
 import type { SupervisorStatus } from '../contract/status.ts';
@@ -35,14 +35,13 @@ export function createSupervisor<const B extends Backends>(options: SupervisorOp
 class SupervisorImplementation implements Supervisor {
   readonly #runtime: SupervisorRuntime;
   readonly #sessions: SessionBook;
-  readonly #handles = new Map<string, BackendHandleImplementation>();
+  readonly #handles = new Map<string, ServerHandle>();
   #stopped: Promise<void> | undefined;
 
   constructor(runtime: SupervisorRuntime) {
     this.#runtime = runtime;
     this.#sessions = new SessionBook(runtime);
-    for (const [id, backend] of runtime.backends)
-      this.#handles.set(id, new BackendHandleImplementation(runtime, backend));
+    for (const [id, backend] of runtime.backends) this.#handles.set(id, new ServerHandle(runtime, backend));
   }
 
   openSession(options: OpenSessionOptions): Promise<Session> {
@@ -56,7 +55,7 @@ class SupervisorImplementation implements Supervisor {
 
   status(): SupervisorStatus {
     const backends = [...this.#runtime.backends.values()].map(
-      (backend) => [backend.id, backendStatus(backend)] as const,
+      (backend) => [backend.id, serverStatus(backend)] as const,
     );
     return { state: this.#runtime.state, backends: Object.fromEntries(backends), sessions: this.#sessions.statuses() };
   }

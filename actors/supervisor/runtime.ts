@@ -6,7 +6,8 @@ import type { Failure } from '../../machines/policies/failure-class.ts';
 import { admitRestart } from '../../machines/policies/restart-policy.ts';
 import type { ServerEvent } from '../../machines/life-setup.ts';
 import { serverActorId, type SupervisorEvent } from '../../machines/supervisor-setup.ts';
-import { BackendRuntime, type StateChange } from '../backend/backend-runtime.ts';
+import type { StateChange } from '../backend/life-runtime.ts';
+import { ServerBackend } from '../server/server-backend.ts';
 import { reasonOf } from '../backend/transition-reason.ts';
 import type { LifecycleState, SupervisorStatus } from '../contract/status.ts';
 import type { SupervisorEvents } from '../contract/supervisor.ts';
@@ -33,7 +34,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
   readonly emitter: Emitter;
   readonly keepAlive = new KeepAlive();
   readonly decisions: DecisionDesk;
-  readonly backends = new Map<string, BackendRuntime>();
+  readonly backends = new Map<string, ServerBackend>();
   state: SupervisorStatus['state'] = 'running';
   readonly #turns = new Map<string, TurnEntry>();
   readonly #bySlot = new Map<number, TurnEntry>();
@@ -58,7 +59,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
     this.#root.start();
   }
 
-  backend(backendId: string): BackendRuntime {
+  backend(backendId: string): ServerBackend {
     const backend = this.backends.get(backendId);
     if (backend) return backend;
     const known = [...this.backends.keys()].join(', ');
@@ -112,7 +113,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
     this.emitter.emit('warning', warning);
   }
 
-  stateChanged(backend: BackendRuntime, change: StateChange): void {
+  stateChanged(backend: ServerBackend, change: StateChange): void {
     const { from, to, failure } = change;
     if (from !== to) this.#announce(backend, change);
     if (to === 'failed' || to === 'idle') backend.failTurns(failure ?? stoppedFailure(backend.id));
@@ -165,7 +166,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
   }
 
   /** A stream's chart broke: it is opened anew, or, where that is of no use any more, not before the next prompt. */
-  streamCrashed(backend: BackendRuntime, streamId: string, error: unknown): void {
+  streamCrashed(backend: ServerBackend, streamId: string, error: unknown): void {
     const stream = backend.streamById(streamId);
     if (!stream || backend.streams.get(stream.key) !== stream) return; // It was closed meanwhile.
     const at = this.clock.now();
@@ -207,7 +208,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
     queueMicrotask(() => this.#root.send(event));
   }
 
-  #createBackend(id: string): BackendRuntime {
+  #createBackend(id: string): ServerBackend {
     const definition = this.options.backends[id];
     if (!definition) throw new Error(`There is no definition of ${id}.`);
     const driver = definition.createDriver({ backendId: id, clock: this.clock, logger: this.logger });
@@ -215,7 +216,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
       this.logger.error({ err: error, backend: id }, 'A resource could not be released.'),
     );
     const command = (event: ServerEvent) => this.#send({ type: 'backend.command', backendId: id, command: event });
-    return new BackendRuntime({ id, definition, driver, scope, clock: this.clock, logger: this.logger, command });
+    return new ServerBackend({ id, definition, driver, scope, clock: this.clock, logger: this.logger, command });
   }
 
   #rootInput() {
@@ -230,14 +231,14 @@ export class SupervisorRuntime implements Registry, RootObserver {
     return slot;
   }
 
-  #announce(backend: BackendRuntime, { from, to, reason }: StateChange): void {
+  #announce(backend: ServerBackend, { from, to, reason }: StateChange): void {
     const level = to === 'unhealthy' || to === 'recovering' || to === 'failed' ? 'warn' : 'info';
     this.logger[level]({ backend: backend.id, from, to, reason }, `Backend ${backend.id}: ${from} → ${to} (${reason})`);
     this.#tellTurns(backend, to, reason);
     this.#transition({ kind: 'backend', id: backend.id, backend: backend.id, from, to, reason });
   }
 
-  #tellTurns(backend: BackendRuntime, state: LifecycleState, reason: string): void {
+  #tellTurns(backend: ServerBackend, state: LifecycleState, reason: string): void {
     for (const session of backend.sessions) session.running?.feed.push({ type: 'backend', state, reason });
   }
 

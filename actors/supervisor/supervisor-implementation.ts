@@ -1,6 +1,6 @@
 import { groupMachine } from '../../machines/group-machine.ts';
 import { supervisorMachine } from '../../machines/supervisor-machine.ts';
-import { provideServer, type ServerObserver } from '../backend/server-implementation.ts';
+import { provideServer, type ServerObserver } from '../server/server-implementation.ts';
 import { guarded } from '../guarded.ts';
 import type { Registry } from '../registry.ts';
 import { provideTurn } from '../turn/turn-implementation.ts';

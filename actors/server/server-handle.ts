@@ -4,17 +4,18 @@ import { SupervisorError } from '../errors.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
 import { expectAbsolutePath, expectObject, expectSignal, expectString, optional } from '../validation.ts';
-import { abortError, awaitHealthy, commandsDone } from './await-healthy.ts';
-import { backendStatus } from './backend-status.ts';
-import type { BackendRuntime, StateChange } from './backend-runtime.ts';
+import { abortError, awaitHealthy, commandsDone } from '../backend/await-healthy.ts';
+import { serverStatus } from './server-status.ts';
+import type { StateChange } from '../backend/life-runtime.ts';
+import type { ServerBackend } from './server-backend.ts';
 
 /** What the host holds of a backend. */
-export class BackendHandleImplementation implements BackendHandle {
+export class ServerHandle implements BackendHandle {
   readonly #runtime: SupervisorRuntime;
-  readonly #backend: BackendRuntime;
+  readonly #backend: ServerBackend;
   #lease: { readonly ended: AbortSignal; readonly value: unknown } | undefined;
 
-  constructor(runtime: SupervisorRuntime, backend: BackendRuntime) {
+  constructor(runtime: SupervisorRuntime, backend: ServerBackend) {
     this.#runtime = runtime;
     this.#backend = backend;
   }
@@ -58,7 +59,7 @@ export class BackendHandleImplementation implements BackendHandle {
   }
 
   status(): BackendStatus {
-    return backendStatus(this.#backend);
+    return serverStatus(this.#backend);
   }
 
   async listSessions(request: { directory: string }): Promise<BackendSession[]> {

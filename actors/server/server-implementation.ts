@@ -13,13 +13,14 @@ import { guarded } from '../guarded.ts';
 import type { LifeObserver } from '../ports.ts';
 import type { Registry } from '../registry.ts';
 import { provideStream } from '../stream/stream-implementation.ts';
-import type { BackendRuntime, StateChange } from './backend-runtime.ts';
-import { reasonOf } from './transition-reason.ts';
+import type { StateChange } from '../backend/life-runtime.ts';
+import type { ServerBackend } from './server-backend.ts';
+import { reasonOf } from '../backend/transition-reason.ts';
 
 /** What the composition wants to hear of a server. */
 export interface ServerObserver {
-  stateChanged(backend: BackendRuntime, change: StateChange): void;
-  streamCrashed(backend: BackendRuntime, streamId: string, error: unknown): void;
+  stateChanged(backend: ServerBackend, change: StateChange): void;
+  streamCrashed(backend: ServerBackend, streamId: string, error: unknown): void;
 }
 
 /** The server chart over the drivers. */
@@ -73,7 +74,7 @@ function processActor(registry: Registry) {
   });
 }
 
-function lifeObserver(registry: Registry, { id }: BackendRuntime, tell: (event: ServerEvent) => void): LifeObserver {
+function lifeObserver(registry: Registry, { id }: ServerBackend, tell: (event: ServerEvent) => void): LifeObserver {
   const { clock } = registry;
   return {
     prepared: (port) => tell({ type: 'process.prepared', at: clock.now(), port }),

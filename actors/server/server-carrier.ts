@@ -5,8 +5,8 @@ import type { LifecycleState } from '../contract/status.ts';
 import { messageOf } from '../errors.ts';
 import type { DriverSession } from '../ports.ts';
 import type { StreamRuntime } from '../stream/stream-runtime.ts';
-import type { BackendRuntime } from './backend-runtime.ts';
-import { detailOf } from './backend-status.ts';
+import type { ServerBackend } from './server-backend.ts';
+import { detailOf } from '../backend/life-status.ts';
 
 /** Limit of one request that ends a session's work, in milliseconds. */
 const RETIRE_LIMIT_MS = 5_000;
@@ -14,9 +14,9 @@ const RETIRE_LIMIT_MS = 5_000;
 /** A server, and the stream that brings a session's events. */
 export class ServerCarrier implements Carrier {
   readonly stream: StreamRuntime;
-  readonly #backend: BackendRuntime;
+  readonly #backend: ServerBackend;
 
-  constructor(backend: BackendRuntime, stream: StreamRuntime) {
+  constructor(backend: ServerBackend, stream: StreamRuntime) {
     this.#backend = backend;
     this.stream = stream;
   }
@@ -30,7 +30,7 @@ export class ServerCarrier implements Carrier {
   }
 
   get generation(): number {
-    return this.#backend.actor?.getSnapshot().context.generation ?? 0;
+    return this.#backend.generation;
   }
 
   get isAvailable(): boolean {
@@ -42,12 +42,11 @@ export class ServerCarrier implements Carrier {
   }
 
   get gone(): Failure | undefined {
-    return this.#backend.abandoned ? this.#failure() : undefined;
+    return this.#backend.gone;
   }
 
   get down(): Failure | undefined {
-    const { state } = this.#backend;
-    return state === 'failed' || state === 'idle' ? this.#failure() : undefined;
+    return this.#backend.down;
   }
 
   get deaf(): Failure | undefined {
@@ -78,10 +77,5 @@ export class ServerCarrier implements Carrier {
       logger.warn({ err: error, backend: id }, 'The session could not be retired; the backend is restarted.');
       this.#backend.send({ type: 'life.restart', reason: `a cancel was ignored, and ${messageOf(error)}` });
     });
-  }
-
-  #failure(): Failure {
-    const { lastError, id } = this.#backend;
-    return lastError?.failure ?? { code: 'ERR_BACKEND_EXITED', message: `The backend ${id} is not running.` };
   }
 }

@@ -1,0 +1,20 @@
+import { instanceStatus, placeOf } from '../backend/life-status.ts';
+import type { BackendStatus } from '../contract/status.ts';
+import type { ServerBackend } from './server-backend.ts';
+
+/** A server as plain JSON: a backend of one process. */
+export function serverStatus(backend: ServerBackend): BackendStatus {
+  const { generation, ...shared } = instanceStatus(backend);
+  const context = backend.actor?.getSnapshot().context;
+  return {
+    id: backend.id,
+    kind: backend.definition.kind,
+    mode: backend.definition.mode,
+    ...shared,
+    busy: backend.turns > 0,
+    consecutiveFailures: context?.failures ?? 0,
+    sessions: backend.sessions.size,
+    ...placeOf(context),
+    instances: context ? [{ ...shared, generation }] : [],
+  };
+}
