@@ -17,6 +17,7 @@ export interface GroupMessage {
 export type GroupEvent =
   | { readonly type: 'group.open'; readonly childId: string; readonly input: unknown }
   | { readonly type: 'group.close'; readonly childId: string }
+  | { readonly type: 'group.tell'; readonly childId: string; readonly message: GroupMessage }
   | { readonly type: 'group.tellAll'; readonly message: GroupMessage }
   | { readonly type: `xstate.done.actor.${string}`; readonly actorId: string }
   | { readonly type: `xstate.error.actor.${string}`; readonly actorId: string; readonly error: unknown };
@@ -40,6 +41,9 @@ export const groupMachine = setup({
       enqueue.stopChild(params.childId);
       enqueue.assign({ childIds: context.childIds.filter((id) => id !== params.childId) });
     }),
+    tell: enqueueActions(({ context, enqueue }, params: { childId: string; message: GroupMessage }) => {
+      if (context.childIds.includes(params.childId)) enqueue.sendTo(params.childId, params.message);
+    }),
     tellAll: enqueueActions(({ context, enqueue }, params: { message: GroupMessage }) => {
       for (const childId of context.childIds) enqueue.sendTo(childId, params.message);
     }),
@@ -61,6 +65,9 @@ export const groupMachine = setup({
           actions: { type: 'openChild', params: ({ event }) => ({ childId: event.childId, input: event.input }) },
         },
         'group.close': { actions: { type: 'closeChild', params: ({ event }) => ({ childId: event.childId }) } },
+        'group.tell': {
+          actions: { type: 'tell', params: ({ event }) => ({ childId: event.childId, message: event.message }) },
+        },
         'group.tellAll': { actions: { type: 'tellAll', params: ({ event }) => ({ message: event.message }) } },
         'xstate.done.actor.*': {
           actions: [

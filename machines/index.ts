@@ -15,6 +15,7 @@ export * from './policies/restart-policy.ts';
 export * from './policies/settlement.ts';
 export * from './policies/stall-limit.ts';
 export { agentMachine } from './agent-machine.ts';
+export { type AgentPlace, type PoolEvent, type PoolInput, poolMachine } from './pool-machine.ts';
 export { serverMachine } from './server-machine.ts';
 export type { AgentEvent, LifeCommand, LifeInput, LifeSubject, ServerEvent } from './life-setup.ts';
 export type * from './settings.ts';

@@ -1,12 +1,13 @@
 import { assign, enqueueActions, setup } from 'xstate';
 import { groupMachine, type GroupMessage, type GroupReport } from './group-machine.ts';
 import { admitRestart } from './policies/restart-policy.ts';
+import { poolMachine } from './pool-machine.ts';
 import { serverMachine } from './server-machine.ts';
 import type { LifeSettings } from './settings.ts';
 
 export interface SupervisorInput {
-  /** The backends in the order they were named, with the settings of their charts. */
-  readonly backends: Readonly<Record<string, LifeSettings>>;
+  /** The backends in the order they were named: a server with the settings of its chart, or a pool of agents. */
+  readonly backends: Readonly<Record<string, LifeSettings | 'pool'>>;
   /** Charts that break are restarted within this intensity, each for itself. */
   readonly intensity: { readonly maxRestarts: number; readonly windowMs: number };
   /** Longest wait for the cancelled turns while draining, in milliseconds. */
@@ -40,13 +41,13 @@ export type SupervisorEvent =
   | { readonly type: `xstate.error.actor.${string}`; readonly actorId: string; readonly error: unknown }
   | GroupReport;
 
-/** The id of a backend's actor. */
-export const serverActorId = (backendId: string): string => `server:${backendId}`;
+/** The id of a backend's actor, whatever it is. */
+export const backendActorId = (backendId: string): string => `backend:${backendId}`;
 
 /** Types, actions, guards and delays of the supervisor chart; the states are in `supervisor-machine.ts`. */
 export const setupSupervisor = setup({
   types: { input: {} as SupervisorInput, context: {} as SupervisorContext, events: {} as SupervisorEvent },
-  actors: { server: serverMachine, group: groupMachine },
+  actors: { server: serverMachine, pool: poolMachine, group: groupMachine },
   actions: {
     /** A chart broke: the composition releases its resources, logs, and answers with `backend.crashed`. */
     reportCrash: (_, _params: { readonly actorId: string; readonly error: unknown }) => undefined,
@@ -91,23 +92,20 @@ export const setupSupervisor = setup({
   actions: {
     spawnBackends: enqueueActions(({ context, enqueue }, _params: object) => {
       for (const [backendId, settings] of Object.entries(context.backends)) {
-        enqueue.spawnChild('server', {
-          id: serverActorId(backendId),
-          input: { backendId, agentId: null, ...settings },
-        });
+        const id = backendActorId(backendId);
+        if (settings === 'pool') enqueue.spawnChild('pool', { id, input: { backendId } });
+        else enqueue.spawnChild('server', { id, input: { backendId, agentId: null, ...settings } });
       }
     }),
     respawn: enqueueActions(({ context, enqueue }, { backendId }: { readonly backendId: string }) => {
       const settings = context.backends[backendId];
-      enqueue.stopChild(serverActorId(backendId));
-      if (settings)
-        enqueue.spawnChild('server', {
-          id: serverActorId(backendId),
-          input: { backendId, agentId: null, ...settings },
-        });
+      const id = backendActorId(backendId);
+      enqueue.stopChild(id);
+      if (settings === 'pool') enqueue.spawnChild('pool', { id, input: { backendId } });
+      else if (settings) enqueue.spawnChild('server', { id, input: { backendId, agentId: null, ...settings } });
     }),
     dropBackend: enqueueActions(({ enqueue }, { backendId }: { readonly backendId: string }) => {
-      enqueue.stopChild(serverActorId(backendId));
+      enqueue.stopChild(backendActorId(backendId));
     }),
     route: enqueueActions(
       ({ context, enqueue }, params: { readonly backendId: string; readonly command: GroupMessage }) => {
@@ -115,7 +113,7 @@ export const setupSupervisor = setup({
         if (isStart(params.command) && isAtRest(context, params.backendId)) {
           enqueue.assign(started(context, params.backendId));
         }
-        enqueue.sendTo(serverActorId(params.backendId), params.command);
+        enqueue.sendTo(backendActorId(params.backendId), params.command);
       },
     ),
     openTurn: enqueueActions(
@@ -145,11 +143,11 @@ export const setupSupervisor = setup({
     stopLatest: enqueueActions(({ context, enqueue }, _params: object) => {
       const latest = runningBackends(context).at(-1);
       if (latest === undefined || context.states[latest] === 'stopping') return;
-      enqueue.sendTo(serverActorId(latest), { type: 'life.stop' });
+      enqueue.sendTo(backendActorId(latest), { type: 'life.stop' });
     }),
     /** Escalates: everything that still runs is told again, at once. */
     stopAll: enqueueActions(({ context, enqueue }, _params: object) => {
-      for (const id of runningBackends(context)) enqueue.sendTo(serverActorId(id), { type: 'life.stop' });
+      for (const id of runningBackends(context)) enqueue.sendTo(backendActorId(id), { type: 'life.stop' });
     }),
   },
 });

@@ -5,7 +5,7 @@ import { withJitter } from '../../machines/policies/backoff.ts';
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import { admitRestart } from '../../machines/policies/restart-policy.ts';
 import type { ServerEvent } from '../../machines/life-setup.ts';
-import { serverActorId, type SupervisorEvent } from '../../machines/supervisor-setup.ts';
+import { backendActorId, type SupervisorEvent } from '../../machines/supervisor-setup.ts';
 import type { StateChange } from '../backend/life-runtime.ts';
 import { ServerBackend } from '../server/server-backend.ts';
 import { reasonOf } from '../backend/transition-reason.ts';
@@ -149,7 +149,7 @@ export class SupervisorRuntime implements Registry, RootObserver {
 
   /** A chart broke. Its children run on without an owner: their resources are released before anything else. */
   crashed(actorId: string, error: unknown): void {
-    const backend = [...this.backends.values()].find(({ id }) => serverActorId(id) === actorId);
+    const backend = [...this.backends.values()].find(({ id }) => backendActorId(id) === actorId);
     this.warn({
       code: 'ERR_INTERNAL',
       message: `The chart ${actorId} broke: ${messageOf(error)}`,

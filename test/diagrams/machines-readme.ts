@@ -2,6 +2,7 @@ import {
   agentMachine,
   backoffMachine,
   groupMachine,
+  poolMachine,
   healthMachine,
   serverMachine,
   streamMachine,
@@ -16,7 +17,7 @@ Generated from the charts by \`npm run diagrams\`; a test fails when this page a
 
 \`\`\`
 supervisor                        starts, routes, drains; restarts a chart that broke
-├─ server:<backend>               one opencode server and its process lives
+├─ backend:<id> = server          one opencode server and its process lives
 │   ├─ process                    one process life: prepared, spawned, listening, ended
 │   ├─ verify                     proves that the server is ours and works
 │   ├─ health → probe             asks again and again, one question at a time
@@ -25,6 +26,13 @@ supervisor                        starts, routes, drains; restarts a chart that 
 │                 ├─ subscription    the connection
 │                 ├─ reconcile       asks what was missed
 │                 ├─ stallWatch      notices silence
+│                 └─ backoff
+├─ backend:<id> = pool            as many agents as there are conversations
+│   └─ group → agent              one warm agent and its process lives
+│                 ├─ process         one process life: spawned, ended
+│                 ├─ handshake       agrees on the protocol
+│                 ├─ openSessions    opens its sessions: anew, or again after a restart
+│                 ├─ health → probe
 │                 └─ backoff
 └─ group → turn                   one prompt until it settles, only while it is not settled
               ├─ quieter             ends what an earlier turn left working
@@ -42,6 +50,9 @@ Where this differs from what one might expect:
 
 - **One actor is one process life**, from the choice of a port to the end of the last process it started, and every life
   ends with exactly one \`process.ended\`. So no late exit of an old process can be taken for one of the new.
+- **A server and an agent are made of the same states** (\`life-states.ts\`): they differ in the way to the first proof, in
+  what else they carry, and in nothing about restarts, health and stops.
+- **A backend of agents is a chart of its own, a pool**, so that the root starts, routes and stops backends of both kinds alike.
 - **\`recovering\` stays until the server works again.** Its \`restarting\` has the same substates as \`starting\`. A start that
   fails goes through \`recovering\` too: first the process is ended, then the failure is judged and told.
 - **The busy grace is a timer of the state \`unhealthy.graced\`**, not a timestamp that is compared at each check: it ends
@@ -60,6 +71,7 @@ export function machinesReadme(): string {
   const charts = {
     supervisor: supervisorMachine,
     server: serverMachine,
+    pool: poolMachine,
     agent: agentMachine,
     stream: streamMachine,
     turn: turnMachine,

@@ -5,6 +5,7 @@ import {
   backoffMachine,
   groupMachine,
   healthMachine,
+  poolMachine,
   serverMachine,
   streamMachine,
   supervisorMachine,
@@ -70,12 +71,28 @@ const charts: Record<string, ChartUnderTest> = {
     alphabet: {
       'group.open': [{ childId: 'a', input: null }],
       'group.close': [{ childId: 'a' }, { childId: 'unknown' }],
+      'group.tell': [{ childId: 'a', message: { type: 'hello' } }],
       'group.tellAll': [{ message: { type: 'hello' } }],
       'xstate.done.actor.*': [{ type: 'xstate.done.actor.a', actorId: 'a' }],
       'xstate.error.actor.*': [{ type: 'xstate.error.actor.a', actorId: 'a', error: 'broke' }],
     },
     relevant: ({ childIds }: { childIds: readonly string[] }) => childIds,
     check: (snapshot) => expect(children(snapshot)).toEqual(snapshot.context.childIds),
+  },
+  pool: {
+    machine: poolMachine.provide({ actors: { group: idle } }),
+    inputs: [{ backendId: 'goose' }],
+    alphabet: {
+      'pool.openAgent': [{ groupId: 'agents-0', agentId: 'agent-0', input: null }],
+      'pool.closeAgent': [
+        { groupId: 'agents-0', agentId: 'agent-0' },
+        { groupId: 'unknown', agentId: 'agent-9' },
+      ],
+      'life.*': [{ type: 'life.stop' }, { type: 'life.start', place: { groupId: 'agents-0', agentId: 'agent-0' } }],
+      'group.childFailed': [{ childId: 'agent-0', error: 'broke' }],
+    },
+    relevant: ({ agentGroups }: { agentGroups: readonly string[] }) => agentGroups,
+    check: (snapshot) => expect(children(snapshot)).toEqual(snapshot.context.agentGroups),
   },
   stream: {
     machine: streamMachine.provide({
@@ -197,10 +214,10 @@ const charts: Record<string, ChartUnderTest> = {
     limit: 60_000,
   },
   supervisor: {
-    machine: supervisorMachine.provide({ actors: { server: idle, group: idle } }),
+    machine: supervisorMachine.provide({ actors: { server: idle, pool: idle, group: idle } }),
     inputs: [
       {
-        backends: { code: {}, far: {} },
+        backends: { code: {}, far: 'pool' },
         intensity: { maxRestarts: 1, windowMs: 1_000 },
         cancelLimitMs: 16_000,
       },
@@ -221,7 +238,7 @@ const charts: Record<string, ChartUnderTest> = {
       'backend.crashed': [{ at, backendId: 'code' }],
       'group.childDone': [{ childId: 'turn-0' }],
       'group.childFailed': [{ childId: 'turn-0', error: 'broke' }],
-      'xstate.error.actor.*': [{ type: 'xstate.error.actor.server:code', actorId: 'server:code', error: 'broke' }],
+      'xstate.error.actor.*': [{ type: 'xstate.error.actor.backend:code', actorId: 'backend:code', error: 'broke' }],
     },
     relevant: ({ turns, startOrder, states, crashes, abandoned }: SupervisorGuards) => [
       Math.min(turns, 1),
@@ -306,9 +323,9 @@ function checkTurn(snapshot: AnyMachineSnapshot): void {
 
 function checkSupervisor(snapshot: AnyMachineSnapshot): void {
   if (snapshot.matches('stopped')) return;
-  const servers = children(snapshot).filter((id) => id.startsWith('server:'));
-  const expected = ['server:code', 'server:far'].filter(
-    (id) => !snapshot.context.abandoned.includes(id.slice('server:'.length)),
+  const servers = children(snapshot).filter((id) => id.startsWith('backend:'));
+  const expected = ['backend:code', 'backend:far'].filter(
+    (id) => !snapshot.context.abandoned.includes(id.slice('backend:'.length)),
   );
   expect(servers).toEqual(expected);
 }
