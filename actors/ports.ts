@@ -29,13 +29,33 @@ export interface BackendSettings {
   };
 }
 
-/** What `opencode()` and its like return: how to make a driver, and how its charts are to behave. */
-export interface BackendDefinition<L> {
+/** A backend that is one server; `L` is what a host gets to hold of it. */
+export interface ServerDefinition<L> {
+  readonly runs: 'server';
   readonly kind: string;
   readonly mode: 'managed' | 'external';
   readonly settings: BackendSettings;
   createDriver(environment: DriverEnvironment): BackendDriver<L>;
 }
+
+/** Settings of a backend that is a pool of agents, resolved. */
+export interface AgentPoolSettings {
+  readonly life: LifeSettings;
+  /** Whether each conversation has a process of its own, or those of a directory share one. */
+  readonly share: 'session' | 'directory';
+}
+
+/** A backend that is as many agent processes as it has conversations, or directories. */
+export interface AgentDefinition {
+  readonly runs: 'agents';
+  readonly kind: string;
+  readonly mode: 'managed';
+  readonly settings: AgentPoolSettings;
+  createDriver(environment: DriverEnvironment): AgentDriver;
+}
+
+/** What `opencode()` and its like return: how to make a driver, and how its charts are to behave. */
+export type BackendDefinition<L = unknown> = ServerDefinition<L> | AgentDefinition;
 
 /** What a driver gets from its supervisor. */
 export interface DriverEnvironment {
@@ -69,13 +89,37 @@ export interface BackendDriver<L> {
   spawnedSessions(): ReadonlySet<string>;
 }
 
-/** Told about one process life, in this order; `ended` may come at any time, once. */
-export interface LifeObserver {
-  prepared(port: number): void;
+/** One kind of agent, and how to run it. It holds no policy: it reports facts and obeys. */
+export interface AgentDriver {
+  readonly capabilities: SessionCapabilities;
+  /** Begins a process life in a directory. Every life ends with exactly one `ended`, whatever happens. */
+  launch(directory: string, generation: number, observer: AgentLifeObserver): AgentLife;
+}
+
+/** One process life of an agent, and the conversation with it. */
+export interface AgentLife extends ProcessLife {
+  /** Agrees on the protocol. Rejects with a `SupervisorError`. */
+  handshake(signal: AbortSignal): Promise<{ readonly version: string | null }>;
+  /** Whether the agent answers now. Rejects with the reason. */
+  probe(signal: AbortSignal): Promise<void>;
+  /** When anything was last heard from the agent, on the clock's monotonic time. */
+  lastSeenAt(): number;
+  openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession>;
+  /** Opens a session of an earlier life again: continued where the agent can, anew otherwise. */
+  restoreSession(session: DriverSession, signal: AbortSignal): Promise<'restored' | 'replaced'>;
+}
+
+/** Told about one process life of an agent; `ended` may come at any time, once. */
+export interface AgentLifeObserver {
   spawned(pid: number): void;
-  listening(port: number): void;
   /** `survivors` are the pids that could not be ended. */
   ended(end: { readonly failure: Failure; readonly stderrTail: string; readonly survivors: readonly number[] }): void;
+}
+
+/** Told about one process life of a server, in this order; `ended` may come at any time, once. */
+export interface LifeObserver extends AgentLifeObserver {
+  prepared(port: number): void;
+  listening(port: number): void;
 }
 
 export interface ProcessLife {

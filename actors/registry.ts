@@ -1,5 +1,6 @@
 import type { BackoffInput } from '../machines/backoff-machine.ts';
 import type { Failure } from '../machines/policies/failure-class.ts';
+import type { AgentRuntime } from './agent/agent-runtime.ts';
 import type { ServerBackend } from './server/server-backend.ts';
 import type { Clock, Logger, SupervisorEvents } from './contract/supervisor.ts';
 import type { SessionRecord } from './session/session-record.ts';
@@ -25,11 +26,10 @@ export interface Registry {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
-  backend(backendId: string): ServerBackend;
+  server(backendId: string): ServerBackend;
+  agent(backendId: string, agentId: string | null): AgentRuntime;
   stream(backendId: string, streamId: string): StreamRuntime;
   turn(turnId: string): TurnEntry;
-  /** A stream's chart entered a top-level state. */
-  streamChanged(backendId: string, stream: StreamRuntime, change: StreamChange): void;
   /** Tells the host what it should look at; nothing stops for it. */
   warn(warning: SupervisorEvents['warning']): void;
   backoffDelay(input: BackoffInput): number;

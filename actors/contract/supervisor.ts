@@ -1,4 +1,4 @@
-import type { BackendDefinition } from '../ports.ts';
+import type { BackendDefinition, ServerDefinition } from '../ports.ts';
 import type { PermissionDecision, PermissionRequest, QuestionAnswer, QuestionRequest } from './events.ts';
 import type { OpenSessionOptions, PermissionHandler, QuestionHandler, Session, TurnResult } from './session.ts';
 import type { BackendStatus, LifecycleState, RecoveryStep, SupervisorStatus } from './status.ts';
@@ -37,10 +37,10 @@ export interface TurnOptions {
   maxTextBytes?: number;
 }
 
-export type Backends = Record<string, BackendDefinition<unknown>>;
+export type Backends = Record<string, BackendDefinition>;
 
 /** The lease type of a backend definition. */
-export type LeaseOf<D> = D extends BackendDefinition<infer L> ? L : never;
+export type LeaseOf<D> = D extends ServerDefinition<infer L> ? L : never;
 
 export interface SupervisorOptions<B extends Backends = Backends> {
   backends: B;
@@ -59,7 +59,7 @@ export interface SupervisorOptions<B extends Backends = Backends> {
 
 /** A backend, instance, stream or session changed its lifecycle state. `at` is an ISO time. */
 export interface TransitionEvent {
-  readonly kind: 'backend' | 'stream' | 'supervisor';
+  readonly kind: 'backend' | 'instance' | 'stream' | 'supervisor';
   readonly id: string;
   readonly backend?: string;
   readonly from: string;

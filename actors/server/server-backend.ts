@@ -6,11 +6,11 @@ import type { Carrier } from '../carrier.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { BackendStatus, SessionCapabilities } from '../contract/status.ts';
 import type {
-  BackendDefinition,
   BackendDriver,
   ConnectionTarget,
   DriverSession,
   DriverSessionRequest,
+  ServerDefinition,
 } from '../ports.ts';
 import type { SessionRecord } from '../session/session-record.ts';
 import { StreamRuntime } from '../stream/stream-runtime.ts';
@@ -18,7 +18,7 @@ import { ServerCarrier } from './server-carrier.ts';
 import { serverStatus } from './server-status.ts';
 
 export interface ServerBackendOptions extends LifeRuntimeOptions {
-  readonly definition: BackendDefinition<unknown>;
+  readonly definition: ServerDefinition<unknown>;
   readonly driver: BackendDriver<unknown>;
   /** Sends a command to the backend's chart. */
   readonly command: (command: ServerEvent) => void;
@@ -29,7 +29,7 @@ const STREAMS_PER_GROUP = 60;
 
 /** A backend that is one server: its driver, its streams, its sessions, and who waits for it. */
 export class ServerBackend extends LifeRuntime implements Backend {
-  readonly definition: BackendDefinition<unknown>;
+  readonly definition: ServerDefinition<unknown>;
   readonly driver: BackendDriver<unknown>;
   readonly streams = new Map<string, StreamRuntime>();
   readonly #carriers = new WeakMap<StreamRuntime, Carrier>();

@@ -4,20 +4,22 @@ import { SupervisorError } from '../errors.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
 import { expectAbsolutePath, expectObject, expectSignal, expectString, optional } from '../validation.ts';
-import { abortError, awaitHealthy, commandsDone } from '../backend/await-healthy.ts';
+import { abortError, awaitHealthy } from '../backend/await-healthy.ts';
 import { serverStatus } from './server-status.ts';
-import type { StateChange } from '../backend/life-runtime.ts';
+import { LifeControl } from '../backend/life-control.ts';
 import type { ServerBackend } from './server-backend.ts';
 
 /** What the host holds of a backend. */
 export class ServerHandle implements BackendHandle {
   readonly #runtime: SupervisorRuntime;
   readonly #backend: ServerBackend;
+  readonly #control: LifeControl;
   #lease: { readonly ended: AbortSignal; readonly value: unknown } | undefined;
 
   constructor(runtime: SupervisorRuntime, backend: ServerBackend) {
     this.#runtime = runtime;
     this.#backend = backend;
+    this.#control = new LifeControl(backend, runtime.keepAlive);
   }
 
   async start(): Promise<BackendStatus> {
@@ -36,25 +38,18 @@ export class ServerHandle implements BackendHandle {
 
   async restart(reason = 'the host asked'): Promise<BackendStatus> {
     expectString('reason', reason);
-    if (this.#runtime.state !== 'running' || this.#backend.abandoned) return this.status();
-    const settled = this.#nextRest();
-    this.#backend.send({ type: 'life.restart', reason });
-    await settled;
+    if (this.#runtime.state !== 'running') return this.status();
+    await this.#control.restart(reason);
     return this.status();
   }
 
   async stop(): Promise<BackendStatus> {
-    this.#backend.send({ type: 'life.stop' });
-    await commandsDone();
-    if (this.#backend.state === 'stopping') await this.#until(({ from, to }) => from === 'stopping' && to !== from);
+    await this.#control.stop();
     return this.status();
   }
 
   async checkNow(): Promise<BackendStatus> {
-    if (!this.#backend.isAvailable) return this.status();
-    const checked = this.#backend.nextCheck();
-    this.#backend.send({ type: 'life.checkNow' });
-    await checked;
+    await this.#control.checkNow();
     return this.status();
   }
 
@@ -112,7 +107,7 @@ export class ServerHandle implements BackendHandle {
   }
 
   async #replace(signal: AbortSignal): Promise<void> {
-    const rested = this.#nextRest();
+    const rested = this.#control.nextRest();
     this.#backend.send({ type: 'life.restart', reason: 'a lease was asked for and the server did not answer' });
     await Promise.race([
       rested,
@@ -128,22 +123,5 @@ export class ServerHandle implements BackendHandle {
       this.#lease = { ended, value: this.#backend.driver.lease({ generation, ended, release: () => undefined }) };
     }
     return this.#lease.value;
-  }
-
-  /** The next state in which the backend rests: up, down, or given up. */
-  #nextRest(): Promise<void> {
-    return this.#until(({ to }) => to === 'healthy' || to === 'failed' || to === 'idle');
-  }
-
-  #until(matches: (change: StateChange) => boolean): Promise<void> {
-    const letGo = this.#runtime.keepAlive.hold();
-    return new Promise((resolve) => {
-      const stop = this.#backend.onChange((change) => {
-        if (!matches(change)) return;
-        stop();
-        letGo();
-        resolve();
-      });
-    });
   }
 }

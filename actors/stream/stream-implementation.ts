@@ -9,14 +9,19 @@ import { waitFor } from '../clock-loop.ts';
 import { toFailure } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import type { ConnectionObserver } from '../ports.ts';
-import type { Registry } from '../registry.ts';
+import type { Registry, StreamChange } from '../registry.ts';
 import type { StreamRuntime } from './stream-runtime.ts';
 
 /** How often a stalled stream is looked at, in milliseconds. */
 const REVIVAL_POLL_MS = 250;
 
+/** What the composition wants to hear of a stream. */
+export interface StreamObserver {
+  streamChanged(backendId: string, stream: StreamRuntime, change: StreamChange): void;
+}
+
 /** The stream chart over the drivers' connections. */
-export function provideStream(registry: Registry) {
+export function provideStream(registry: Registry, observer: StreamObserver) {
   const { logger, clock } = registry;
   const streamOf = ({ backendId, streamId }: StreamSubject) => registry.stream(backendId, streamId);
   return streamMachine.provide({
@@ -29,10 +34,10 @@ export function provideStream(registry: Registry) {
     actions: {
       announce: guarded(logger, 'announce', ({ context, self }) => {
         streamOf(context).bind(self);
-        if (registry.backend(context.backendId).isAvailable) streamOf(context).start();
+        if (registry.server(context.backendId).isAvailable) streamOf(context).start();
       }),
       reportState: guarded(logger, 'reportState', ({ context, event }, { state }) => {
-        registry.streamChanged(context.backendId, streamOf(context), { to: state, event, failure: context.failure });
+        observer.streamChanged(context.backendId, streamOf(context), { to: state, event, failure: context.failure });
       }),
       release: guarded(logger, 'release', ({ context }) => {
         const stream = streamOf(context);
@@ -68,7 +73,7 @@ function subscriptionActor(registry: Registry) {
   const { clock } = registry;
   return fromCallback<AnyEventObject, StreamSubject>(({ input, sendBack }) => {
     const tell = (event: StreamEvent) => sendBack(event);
-    const { driver, scope } = registry.backend(input.backendId);
+    const { driver, scope } = registry.server(input.backendId);
     const runtime = registry.stream(input.backendId, input.streamId);
     const observer: ConnectionObserver = {
       connected: () => tell({ type: 'subscription.connected', at: clock.now() }),
@@ -98,7 +103,7 @@ function reconcileActor(registry: Registry) {
     try {
       const turns = registry.stream(backendId, streamId).running();
       const drivers = turns.map((turn) => turn.driver).filter((driver) => driver !== undefined);
-      if (drivers.length > 0) await registry.backend(backendId).driver.reconcile(drivers, signal);
+      if (drivers.length > 0) await registry.server(backendId).driver.reconcile(drivers, signal);
       tell({ type: 'reconcile.done', at: clock.now() });
     } catch (error) {
       tell({ type: 'reconcile.failed', at: clock.now(), failure: toFailure(error, 'ERR_STREAM_FAILED') });
@@ -110,7 +115,7 @@ function reconcileActor(registry: Registry) {
 function stallWatchActor(registry: Registry) {
   const { clock } = registry;
   return asynchronousActor<StreamEvent, StreamSubject>(registry, async ({ backendId, streamId }, { signal, tell }) => {
-    const { stallMs } = registry.backend(backendId).definition.settings.stream;
+    const { stallMs } = registry.server(backendId).definition.settings.stream;
     const { connection } = registry.stream(backendId, streamId);
     let stalled = false;
     while (connection && !signal.aborted) {

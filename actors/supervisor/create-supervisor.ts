@@ -1,5 +1,7 @@
+import { AgentBackend } from '../agent/agent-backend.ts';
+import { PoolHandle } from '../agent/pool-handle.ts';
+import { ServerBackend } from '../server/server-backend.ts';
 import { ServerHandle } from '../server/server-handle.ts';
-import { serverStatus } from '../server/server-status.ts';
 import type { PermissionDecision, PermissionRequest, QuestionAnswer, QuestionRequest } from '../contract/events.ts';
 import type { OpenSessionOptions, Session } from '../contract/session.ts';
 import type { SupervisorStatus } from '../contract/status.ts';
@@ -35,13 +37,16 @@ export function createSupervisor<const B extends Backends>(options: SupervisorOp
 class SupervisorImplementation implements Supervisor {
   readonly #runtime: SupervisorRuntime;
   readonly #sessions: SessionBook;
-  readonly #handles = new Map<string, ServerHandle>();
+  readonly #handles = new Map<string, BackendHandle>();
   #stopped: Promise<void> | undefined;
 
   constructor(runtime: SupervisorRuntime) {
     this.#runtime = runtime;
     this.#sessions = new SessionBook(runtime);
-    for (const [id, backend] of runtime.backends) this.#handles.set(id, new ServerHandle(runtime, backend));
+    for (const [id, backend] of runtime.backends) {
+      if (backend instanceof ServerBackend) this.#handles.set(id, new ServerHandle(runtime, backend));
+      if (backend instanceof AgentBackend) this.#handles.set(id, new PoolHandle(runtime, backend));
+    }
   }
 
   openSession(options: OpenSessionOptions): Promise<Session> {
@@ -54,9 +59,7 @@ class SupervisorImplementation implements Supervisor {
   }
 
   status(): SupervisorStatus {
-    const backends = [...this.#runtime.backends.values()].map(
-      (backend) => [backend.id, serverStatus(backend)] as const,
-    );
+    const backends = [...this.#runtime.backends.values()].map((backend) => [backend.id, backend.status()] as const);
     return { state: this.#runtime.state, backends: Object.fromEntries(backends), sessions: this.#sessions.statuses() };
   }
 

@@ -8,7 +8,7 @@ import { expectCount, expectDuration, expectFunction, expectObject, invalidOptio
 
 /** The supervisor's options, complete. */
 export interface ResolvedSupervisorOptions {
-  readonly backends: Readonly<Record<string, BackendDefinition<unknown>>>;
+  readonly backends: Readonly<Record<string, BackendDefinition>>;
   readonly onPermission: PermissionHandler | undefined;
   readonly onQuestion: QuestionHandler | undefined;
   readonly turn: Required<TurnOptions>;
@@ -66,15 +66,15 @@ function resolveTurnOptions(value: unknown): Required<TurnOptions> {
   };
 }
 
-function expectBackends(value: unknown): Readonly<Record<string, BackendDefinition<unknown>>> {
+function expectBackends(value: unknown): Readonly<Record<string, BackendDefinition>> {
   if (typeof value !== 'object' || value === null) throw invalidOption('backends', 'an object of backends', value);
-  const backends = value as Readonly<Record<string, BackendDefinition<unknown> | undefined>>;
+  const backends = value as Readonly<Record<string, BackendDefinition | undefined>>;
   if (Object.keys(backends).length === 0) throw invalidOption('backends', 'at least one backend', 'none');
   for (const [id, definition] of Object.entries(backends)) {
     if (typeof definition?.createDriver === 'function') continue;
     throw invalidOption(`backends.${id}`, 'what opencode() or its like returns', definition);
   }
-  return backends as Readonly<Record<string, BackendDefinition<unknown>>>;
+  return backends as Readonly<Record<string, BackendDefinition>>;
 }
 
 function expectClock(value: unknown): Clock {

@@ -1,12 +1,13 @@
 import { groupMachine } from '../../machines/group-machine.ts';
 import { supervisorMachine } from '../../machines/supervisor-machine.ts';
+import { type PoolObserver, providePool } from '../agent/agent-implementation.ts';
 import { provideServer, type ServerObserver } from '../server/server-implementation.ts';
 import { guarded } from '../guarded.ts';
 import type { Registry } from '../registry.ts';
 import { provideTurn } from '../turn/turn-implementation.ts';
 
 /** What the composition does when the root chart tells it something. */
-export interface RootObserver extends ServerObserver {
+export interface RootObserver extends ServerObserver, PoolObserver {
   crashed(actorId: string, error: unknown): void;
   turnGone(childId: string, error: unknown): void;
   abandoned(backendId: string): void;
@@ -19,6 +20,7 @@ export function provideSupervisor(registry: Registry, observer: RootObserver) {
   return supervisorMachine.provide({
     actors: {
       server: provideServer(registry, observer),
+      pool: providePool(registry, observer),
       group: groupMachine.provide({ actors: { child: provideTurn(registry) as never } }),
     },
     actions: {

@@ -13,6 +13,7 @@ export type { OpencodeLease, OpencodeOptions };
 export function opencode(options: OpencodeOptions = {}): BackendDefinition<OpencodeLease> {
   const { launch, settings } = resolveOptions(options);
   return {
+    runs: 'server',
     kind: 'opencode',
     mode: 'managed',
     settings,

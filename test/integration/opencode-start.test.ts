@@ -14,7 +14,7 @@ import { OpencodeWorld } from '../fixtures/opencode-world.ts';
 
 let world: OpencodeWorld;
 let before: ReturnType<typeof holdings>;
-type Backends = { code: BackendDefinition<unknown> };
+type Backends = { code: BackendDefinition };
 const started: Supervisor<Backends>[] = [];
 
 beforeAll(async () => {
@@ -28,14 +28,13 @@ afterEach(async () => {
 });
 afterAll(() => world.remove());
 
-function supervise(definition: BackendDefinition<unknown>): Supervisor<Backends> {
+function supervise(definition: BackendDefinition): Supervisor<Backends> {
   const supervisor = createSupervisor({ backends: { code: definition } });
   started.push(supervisor);
   return supervisor;
 }
 
-const start = (definition: BackendDefinition<unknown>): Promise<BackendStatus> =>
-  supervise(definition).backend('code').start();
+const start = (definition: BackendDefinition): Promise<BackendStatus> => supervise(definition).backend('code').start();
 const real = (options: OpencodeOptions) =>
   start(world.backend({ startAttempts: 1, restart: { maxRestarts: 0 }, ...options }));
 

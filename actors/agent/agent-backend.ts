@@ -1,0 +1,184 @@
+import type { LifeCommand } from '../../machines/life-setup.ts';
+import type { Failure } from '../../machines/policies/failure-class.ts';
+import type { AgentPlace, PoolEvent } from '../../machines/pool-machine.ts';
+import { awaitHealthy } from '../backend/await-healthy.ts';
+import type { Backend, OpenCircumstances, RequestLimits, SessionWork } from '../backend/backend.ts';
+import type { LifeRuntimeOptions } from '../backend/life-runtime.ts';
+import { withLimit } from '../clock-loop.ts';
+import type { BackendStatus, LifecycleState, SessionCapabilities } from '../contract/status.ts';
+import type { AgentDefinition, AgentDriver, DriverSession, DriverSessionRequest } from '../ports.ts';
+import type { Scope } from '../scope.ts';
+import type { SessionRecord } from '../session/session-record.ts';
+import { AgentRuntime, type AgentSlot } from './agent-runtime.ts';
+import { bestState, poolStatus } from './pool-status.ts';
+
+export interface AgentBackendOptions extends LifeRuntimeOptions {
+  readonly definition: AgentDefinition;
+  readonly driver: AgentDriver;
+  /** Sends a command to the pool's chart. */
+  readonly command: (command: PoolEvent) => void;
+  /** A session is open again after a restart of its agent. */
+  readonly onRestored: (session: SessionRecord, outcome: 'restored' | 'replaced') => void;
+}
+
+/** Agents in one group of actors. */
+const AGENTS_PER_GROUP = 60;
+
+/** A backend that is a pool of agents: one for each conversation, or for each directory. */
+export class AgentBackend implements Backend {
+  readonly id: string;
+  readonly definition: AgentDefinition;
+  readonly scope: Scope;
+  readonly sessions = new Set<SessionRecord>();
+  readonly #options: AgentBackendOptions;
+  readonly #agents = new Map<string, AgentRuntime>();
+  readonly #bySession = new Map<DriverSession, AgentRuntime>();
+
+  constructor(options: AgentBackendOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.definition = options.definition;
+    this.scope = options.scope;
+  }
+
+  get capabilities(): SessionCapabilities {
+    return this.#options.driver.capabilities;
+  }
+
+  get agents(): readonly AgentRuntime[] {
+    return [...this.#agents.values()];
+  }
+
+  /** Of several processes the best. */
+  get state(): LifecycleState {
+    return bestState(this.agents);
+  }
+
+  agent(agentId: string | null): AgentRuntime {
+    const agent = this.agents.find(({ place }) => place.agentId === agentId);
+    if (!agent) throw new Error(`There is no agent ${agentId ?? ''} of ${this.id}.`);
+    return agent;
+  }
+
+  send(command: LifeCommand): void {
+    this.#options.command(command);
+  }
+
+  status(): BackendStatus {
+    return poolStatus(this);
+  }
+
+  async open(request: DriverSessionRequest, circumstances: OpenCircumstances): Promise<DriverSession> {
+    const agent = this.#agentFor(request.directory, circumstances.chatId);
+    const slot: AgentSlot = { request, session: undefined, generation: 0 };
+    agent.slots.add(slot);
+    try {
+      const session = await this.#openSlot(agent, slot, circumstances);
+      this.#bySession.set(session, agent);
+      return session;
+    } catch (error) {
+      this.#vacate(agent, slot);
+      throw error;
+    }
+  }
+
+  attach(session: SessionRecord): void {
+    const agent = this.#bySession.get(session.driver);
+    if (!agent) throw new Error(`The session ${session.id} has no agent.`);
+    agent.sessions.add(session);
+    session.carrier = agent;
+  }
+
+  detach(session: SessionRecord): void {
+    const agent = this.#bySession.get(session.driver);
+    if (!agent) return;
+    this.#bySession.delete(session.driver);
+    agent.sessions.delete(session);
+    const slot = [...agent.slots].find((candidate) => candidate.session === session.driver);
+    if (slot) this.#vacate(agent, slot);
+  }
+
+  async request<T>({ driver }: SessionRecord, limits: RequestLimits, work: SessionWork<T>): Promise<T> {
+    const agent = this.#bySession.get(driver);
+    if (!agent) throw new Error(`A session of ${this.id} has no agent.`);
+    const { startMs, requestMs } = limits;
+    const { clock } = this.#options;
+    if (startMs !== undefined) await awaitHealthy(agent, { clock, timeoutMs: startMs });
+    return withLimit(clock, requestMs, agent.lifeEnded, (signal) => work(driver, signal));
+  }
+
+  failTurns(failure: Failure): void {
+    for (const agent of this.agents) agent.failTurns(failure);
+  }
+
+  /** A session is open again in the next life of its agent. */
+  restored(driver: DriverSession, outcome: 'restored' | 'replaced'): void {
+    const session = [...this.sessions].find((candidate) => candidate.driver === driver);
+    if (session) this.#options.onRestored(session, outcome);
+  }
+
+  /** The agent rests, and nobody needs it any more: its actor goes. */
+  dropIfUnused(agent: AgentRuntime): void {
+    if (agent.slots.size > 0 || !agent.down || this.#agents.get(agent.key) !== agent) return;
+    this.#agents.delete(agent.key);
+    this.#options.command({ type: 'pool.closeAgent', ...agent.place });
+  }
+
+  /** Gives an agent its actor. */
+  openActor({ place }: AgentRuntime): void {
+    const input = { backendId: this.id, agentId: place.agentId, ...this.definition.settings.life };
+    this.#options.command({ type: 'pool.openAgent', ...place, input });
+  }
+
+  async #openSlot(
+    agent: AgentRuntime,
+    slot: AgentSlot,
+    { timeoutMs, signal }: OpenCircumstances,
+  ): Promise<DriverSession> {
+    const { clock } = this.#options;
+    const startedAt = clock.now();
+    await awaitHealthy(agent, { clock, timeoutMs, signal });
+    if (slot.session) return slot.session;
+    const leftMs = Math.max(1, timeoutMs - Math.round(clock.now() - startedAt));
+    const until = signal ?? new AbortController().signal;
+    return withLimit(clock, leftMs, until, (limited) => agent.openSlot(slot, limited));
+  }
+
+  /** Another directory is another agent, also for the same conversation. */
+  #agentFor(directory: string, chatId: string): AgentRuntime {
+    const key = this.definition.settings.share === 'session' ? `${chatId}\0${directory}` : directory;
+    const known = this.#agents.get(key);
+    if (known) return known;
+    const { scope, clock, logger, driver } = this.#options;
+    const place = this.#freePlace();
+    const agent = new AgentRuntime({
+      id: `${this.id}/${place.agentId}`,
+      scope,
+      clock,
+      logger,
+      key,
+      place,
+      directory,
+      driver,
+      command: (command) => this.#options.command({ ...command, place }),
+      onRestored: (session, outcome) => this.restored(session, outcome),
+    });
+    this.#agents.set(key, agent);
+    this.openActor(agent);
+    return agent;
+  }
+
+  #vacate(agent: AgentRuntime, slot: AgentSlot): void {
+    agent.slots.delete(slot);
+    if (agent.slots.size > 0) return;
+    agent.send({ type: 'life.stop' });
+    this.dropIfUnused(agent);
+  }
+
+  #freePlace(): AgentPlace {
+    const taken = new Set(this.agents.map(({ place }) => place.agentId));
+    let slot = 0;
+    while (taken.has(`agent-${slot}`)) slot += 1;
+    return { groupId: `agents-${Math.floor(slot / AGENTS_PER_GROUP)}`, agentId: `agent-${slot}` };
+  }
+}

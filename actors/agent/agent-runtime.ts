@@ -1,0 +1,94 @@
+import type { LifeCommand } from '../../machines/life-setup.ts';
+import type { AgentPlace } from '../../machines/pool-machine.ts';
+import { LifeRuntime, type LifeRuntimeOptions } from '../backend/life-runtime.ts';
+import { detailOf } from '../backend/life-status.ts';
+import type { Carrier } from '../carrier.ts';
+import type { AgentDriver, AgentLife, AgentLifeObserver, DriverSession, DriverSessionRequest } from '../ports.ts';
+
+/** One conversation that an agent is to have open in every life. */
+export interface AgentSlot {
+  readonly request: DriverSessionRequest;
+  /** Absent until it was opened for the first time. */
+  session: DriverSession | undefined;
+  /** The life in which it is open. */
+  generation: number;
+}
+
+export interface AgentRuntimeOptions extends LifeRuntimeOptions {
+  readonly key: string;
+  readonly place: AgentPlace;
+  readonly directory: string;
+  readonly driver: AgentDriver;
+  readonly command: (command: LifeCommand) => void;
+  /** A session is open again after a restart. */
+  readonly onRestored: (session: DriverSession, outcome: 'restored' | 'replaced') => void;
+}
+
+/** One warm agent: its process lives, and the conversations that belong to it. */
+export class AgentRuntime extends LifeRuntime implements Carrier {
+  readonly key: string;
+  readonly place: AgentPlace;
+  readonly directory: string;
+  readonly slots = new Set<AgentSlot>();
+  /** The current process life. */
+  process: AgentLife | undefined;
+  /** When its chart broke, within the intensity window; monotonic milliseconds. */
+  crashes: readonly number[] = [];
+  readonly deaf = undefined;
+  readonly #options: AgentRuntimeOptions;
+
+  constructor(options: AgentRuntimeOptions) {
+    super(options);
+    this.#options = options;
+    this.key = options.key;
+    this.place = options.place;
+    this.directory = options.directory;
+  }
+
+  get detail(): string {
+    return detailOf(this.actor?.getSnapshot().value ?? this.state);
+  }
+
+  /** Every open conversation of a life that works takes prompts. */
+  get isOpen(): boolean {
+    return this.isAvailable;
+  }
+
+  launch(generation: number, observer: AgentLifeObserver): AgentLife {
+    this.process = this.#options.driver.launch(this.directory, generation, observer);
+    return this.process;
+  }
+
+  send(command: LifeCommand): void {
+    this.#options.command(command);
+  }
+
+  wake(): void {
+    if (this.state === 'idle' || this.state === 'failed' || this.state === 'stopping')
+      this.send({ type: 'life.start' });
+  }
+
+  /** What an agent does not answer it will not answer when asked again: its response is all there is. */
+  audit(): void {}
+
+  retire(): void {
+    this.send({ type: 'life.restart', reason: 'a cancel was ignored' });
+  }
+
+  /** Opens what is not open in this life: anew the first time, again after a restart. */
+  async openSlots(signal: AbortSignal): Promise<void> {
+    for (const slot of this.slots) if (slot.generation !== this.generation) await this.openSlot(slot, signal);
+  }
+
+  async openSlot(slot: AgentSlot, signal: AbortSignal): Promise<DriverSession> {
+    const { process, generation } = this;
+    if (!process) throw new Error(`The agent ${this.id} has no process.`);
+    if (slot.session) {
+      const outcome = await process.restoreSession(slot.session, signal);
+      this.#options.onRestored(slot.session, outcome);
+    }
+    slot.session ??= await process.openSession(slot.request, signal);
+    slot.generation = generation;
+    return slot.session;
+  }
+}

@@ -1,0 +1,51 @@
+import type { KeepAlive } from '../defaults/keep-alive.ts';
+import { commandsDone } from './await-healthy.ts';
+import type { LifeRuntime, StateChange } from './life-runtime.ts';
+
+/** What a host may ask of process lives; each call resolves when what was asked for is done, or cannot be. */
+export class LifeControl {
+  readonly #life: LifeRuntime;
+  readonly #keepAlive: KeepAlive;
+
+  constructor(life: LifeRuntime, keepAlive: KeepAlive) {
+    this.#life = life;
+    this.#keepAlive = keepAlive;
+  }
+
+  async restart(reason: string): Promise<void> {
+    if (this.#life.abandoned) return;
+    const rested = this.nextRest();
+    this.#life.send({ type: 'life.restart', reason });
+    await rested;
+  }
+
+  async stop(): Promise<void> {
+    this.#life.send({ type: 'life.stop' });
+    await commandsDone();
+    if (this.#life.state === 'stopping') await this.#until(({ from, to }) => from === 'stopping' && to !== from);
+  }
+
+  async checkNow(): Promise<void> {
+    if (!this.#life.isAvailable) return;
+    const checked = this.#life.nextCheck();
+    this.#life.send({ type: 'life.checkNow' });
+    await checked;
+  }
+
+  /** The next state in which it rests: up, down, or given up. */
+  nextRest(): Promise<void> {
+    return this.#until(({ to }) => to === 'healthy' || to === 'failed' || to === 'idle');
+  }
+
+  #until(matches: (change: StateChange) => boolean): Promise<void> {
+    const letGo = this.#keepAlive.hold();
+    return new Promise((resolve) => {
+      const stop = this.#life.onChange((change) => {
+        if (!matches(change)) return;
+        stop();
+        letGo();
+        resolve();
+      });
+    });
+  }
+}
