@@ -1,5 +1,5 @@
 /** The layers of the project: what may import what. Each rule was seen to catch a violation. */
-const adapterFolders = ['process', 'opencode'];
+const adapterFolders = ['process', 'opencode', 'acp'];
 
 module.exports = {
   forbidden: [
@@ -49,10 +49,10 @@ module.exports = {
       .filter((folder) => folder !== 'process')
       .map((folder) => ({
         name: `adapters-${folder}-knows-no-other-adapter`,
-        comment: 'Adapters do not import each other; process/ is shared.',
+        comment: 'Adapters do not import each other; process/ and the files beside the folders are shared.',
         severity: 'error',
         from: { path: `^adapters/${folder}/` },
-        to: { path: '^adapters/', pathNot: `^adapters/(${folder}|process)/` },
+        to: { path: '^adapters/', pathNot: `^adapters/((${folder}|process)/|[^/]+\\.ts$)` },
       })),
     {
       name: 'process-knows-no-other-adapter',
@@ -60,6 +60,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^adapters/process/' },
       to: { path: '^adapters/', pathNot: '^adapters/process/' },
+    },
+    {
+      name: 'shared-adapter-files-know-no-adapter',
+      comment: 'What stands beside the adapters knows none of them.',
+      severity: 'error',
+      from: { path: '^adapters/[^/]+\\.ts$' },
+      to: { path: '^adapters/[^/]+/', pathNot: '^adapters/process/' },
     },
     {
       name: 'index-loads-no-adapter',

@@ -14,7 +14,7 @@ import type { SessionCapabilities } from './contract/status.ts';
 import type { BackendSession, Clock, Logger } from './contract/supervisor.ts';
 
 export type { AgentEvent, BackendSession, Clock, ContentBlock, Failure, Logger, Message, TurnFact };
-export type { McpServer, PermissionDecision, Question, QuestionAnswer, SessionCapabilities };
+export type { LifeSettings, McpServer, PermissionDecision, Question, QuestionAnswer, SessionCapabilities };
 
 /** Which sessions share one connection to the server's events. */
 export type StreamScope = 'server' | 'directory' | 'session';
@@ -104,6 +104,8 @@ export interface AgentLife extends ProcessLife {
   probe(signal: AbortSignal): Promise<void>;
   /** When anything was last heard from the agent, on the clock's monotonic time. */
   lastSeenAt(): number;
+  /** Whether there is somebody at the other end: it ends before the life does. */
+  readonly isConnected: boolean;
   openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession>;
   /** Opens a session of an earlier life again: continued where the agent can, anew otherwise. */
   restoreSession(session: DriverSession, signal: AbortSignal): Promise<'restored' | 'replaced'>;
@@ -197,10 +199,11 @@ export interface TurnRequest extends VoiceChoice {
   readonly blocks: readonly ContentBlock[];
 }
 
-/** `unknown`: the prompt may or may not have been accepted. */
+/** `unknown`: the prompt may or may not have been accepted. `unsent`: it was not, and may be when the backend works again. */
 export type DispatchOutcome =
   | { readonly kind: 'accepted' }
   | { readonly kind: 'refused'; readonly failure: Failure }
+  | { readonly kind: 'unsent'; readonly failure: Failure }
   | { readonly kind: 'unknown'; readonly failure: Failure };
 
 /** One prompt on the backend. Sending it again uses the same message id, so it runs at most once. */

@@ -25,6 +25,7 @@ const initializing = setupLife.createStateConfig({
       actions: { type: 'noteFailure', params: ({ event }) => ({ failure: event.failure }) },
     },
   },
+  after: { handshakeTimeout: { target: '#recovering', actions: 'noteHandshakeTimeout' } },
 });
 const openingSession = setupLife.createStateConfig({
   description: 'Its sessions are opened: new, resumed or loaded.',

@@ -121,6 +121,9 @@ export const setupLife = setup({
     noteFailure: assign((_, { failure }: { readonly failure: Failure }) => failing(failure)),
     noteVersion: assign((_, { version }: { readonly version: string | null }) => ({ version })),
     noteOpen: assign(({ context }, { at }: { readonly at: number }) => working(at, context.version)),
+    noteHandshakeTimeout: assign(({ context }) =>
+      failing(notReady(`${context.label}: initialize`, context.handshakeTimeoutMs ?? context.readyTimeoutMs)),
+    ),
     noteOpenTimeout: assign(({ context }) =>
       failing(notReady(`${context.label}: session`, context.openTimeoutMs ?? context.readyTimeoutMs)),
     ),
@@ -153,6 +156,7 @@ export const setupLife = setup({
   },
   delays: {
     readyTimeout: ({ context }) => context.readyTimeoutMs,
+    handshakeTimeout: ({ context }) => context.handshakeTimeoutMs ?? context.readyTimeoutMs,
     openTimeout: ({ context }) => context.openTimeoutMs ?? context.readyTimeoutMs,
     stopLimit: ({ context }) => context.stopLimitMs,
     busyGrace: ({ context }) => context.health.busyGraceMs,

@@ -25,8 +25,10 @@ export interface LifeSettings {
   readonly stopLimitMs: number;
   /** Launches that a start may use before the backoff begins. */
   readonly startAttempts: number;
-  /** Longest way to a proven server; to an agent that answered `initialize`. */
+  /** Longest way to a life that is proved to work. */
   readonly readyTimeoutMs: number;
+  /** Longest time for an agent to answer `initialize`; where absent, the ready timeout is the limit. */
+  readonly handshakeTimeoutMs?: number;
   /** Longest time for an agent to open its sessions; where absent, the ready timeout is the limit. A server opens none. */
   readonly openTimeoutMs?: number;
   readonly health: HealthSettings;

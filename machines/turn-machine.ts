@@ -89,6 +89,10 @@ export const turnMachine = setupTurn.createMachine({
               on: {
                 'dispatch.accepted': { target: '#turn.running' },
                 'dispatch.refused': { target: '#turn.settled', actions: { type: 'concludeFailed', params: failureOf } },
+                'dispatch.unsent': [
+                  { target: '#turn.dispatching.awaitingBackend', guard: 'mayTryAgain' },
+                  { target: '#turn.settled', actions: { type: 'concludeFailed', params: failureOf } },
+                ],
                 'dispatch.unknown': { target: '#turn.dispatching.verifying' },
                 'turn.began': { target: '#turn.running' },
                 'turn.cancel': { target: 'withdrawn' },
@@ -102,6 +106,7 @@ export const turnMachine = setupTurn.createMachine({
               on: {
                 'dispatch.accepted': { target: '#turn.cancelling' },
                 'dispatch.refused': { target: '#turn.settled', actions: 'concludeCancelled' },
+                'dispatch.unsent': { target: '#turn.settled', actions: 'concludeCancelled' },
                 'dispatch.unknown': { target: '#turn.cancelling' },
                 'turn.began': { target: '#turn.cancelling' },
                 'decision.asked': { target: '#turn.cancelling' },

@@ -42,6 +42,7 @@ export type TurnEvent =
   | { readonly type: 'turn.assessed'; readonly at: number; readonly assessment: Assessment }
   | { readonly type: 'dispatch.accepted'; readonly at: number }
   | { readonly type: 'dispatch.refused'; readonly at: number; readonly failure: Failure }
+  | { readonly type: 'dispatch.unsent'; readonly at: number; readonly failure: Failure }
   | { readonly type: 'dispatch.unknown'; readonly at: number; readonly failure: Failure }
   | { readonly type: 'session.quiet'; readonly at: number }
   | { readonly type: 'backend.available'; readonly at: number }
@@ -133,6 +134,7 @@ export const setupTurn = setup({
   guards: {
     isProved: (_, params: { assessment: Assessment }) => PROVED.has(params.assessment.kind),
     isUnproven: (_, params: { assessment: Assessment }) => params.assessment.kind === 'unproven',
+    mayTryAgain: ({ context }) => context.dispatches < MAX_DISPATCHES,
     isLost: (_, params: { assessment: Assessment }) => params.assessment.kind === 'lost',
     canSendAgain: ({ context }, params: { assessment: Assessment }) =>
       params.assessment.kind === 'lost' && context.dispatches < MAX_DISPATCHES,

@@ -84,6 +84,7 @@ function handshakeActor(registry: Registry) {
       const done = await process?.handshake(signal);
       tell({ type: 'handshake.done', at: clock.now(), version: done?.version ?? null });
     } catch (error) {
+      if (!process?.isConnected) return; // Its end tells why.
       tell({ type: 'handshake.failed', at: clock.now(), failure: toFailure(error, 'ERR_HANDSHAKE_FAILED') });
     }
   });
@@ -92,10 +93,12 @@ function handshakeActor(registry: Registry) {
 function openSessionsActor(registry: Registry) {
   const { clock } = registry;
   return asynchronousActor<AgentEvent, LifeSubject>(registry, async ({ backendId, agentId }, { signal, tell }) => {
+    const agent = registry.agent(backendId, agentId);
     try {
-      await registry.agent(backendId, agentId).openSlots(signal);
+      await agent.openSlots(signal);
       tell({ type: 'sessions.opened', at: clock.now() });
     } catch (error) {
+      if (!agent.process?.isConnected) return; // Its end tells why.
       tell({ type: 'sessions.failed', at: clock.now(), failure: toFailure(error, 'ERR_PROTOCOL') });
     }
   });

@@ -51,7 +51,7 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
 
   /** Every open conversation of a life that works takes prompts. */
   get isOpen(): boolean {
-    return this.isAvailable;
+    return this.isAvailable && this.process?.isConnected === true;
   }
 
   launch(generation: number, observer: AgentLifeObserver): AgentLife {
@@ -71,8 +71,10 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
   /** What an agent does not answer it will not answer when asked again: its response is all there is. */
   audit(): void {}
 
+  /** Who ignores a cancel is not asked to stop. */
   retire(): void {
     this.send({ type: 'life.restart', reason: 'a cancel was ignored' });
+    this.process?.kill();
   }
 
   /** Opens what is not open in this life: anew the first time, again after a restart. */

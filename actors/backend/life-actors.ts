@@ -12,7 +12,7 @@ import type { LifeRuntime } from './life-runtime.ts';
 /** Which lives an actor is about, and how one begins. */
 export interface LifePlace {
   readonly life: LifeRuntime;
-  launch(generation: number, tell: (event: AnyEventObject) => void): ProcessLife;
+  readonly launch: (generation: number, tell: (event: AnyEventObject) => void) => ProcessLife;
 }
 
 /** Owns one process life: acquires and releases it, in this actor and in the scope of its owner. */
@@ -62,8 +62,8 @@ function leftRunning(backend: string, survivors: readonly number[]): SupervisorE
 export interface Probed {
   readonly life: LifeRuntime;
   readonly intervalMs: number;
-  lastSeenAt(): number;
-  probe(signal: AbortSignal): Promise<void>;
+  readonly lastSeenAt: () => number;
+  readonly probe: (signal: AbortSignal) => Promise<void>;
 }
 
 /** Recent traffic is proof of life, and saves the question: who is busy may be slow to answer it. */

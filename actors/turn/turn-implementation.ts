@@ -97,12 +97,7 @@ function dispatchActor(registry: Registry) {
     const outcome = await turn.driver.send(signal);
     const at = clock.now();
     if (outcome.kind === 'accepted') tell({ type: 'dispatch.accepted', at });
-    else
-      tell({
-        type: outcome.kind === 'refused' ? 'dispatch.refused' : 'dispatch.unknown',
-        at,
-        failure: outcome.failure,
-      });
+    else tell({ type: `dispatch.${outcome.kind}`, at, failure: outcome.failure });
   });
 }
 

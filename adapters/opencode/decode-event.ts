@@ -11,7 +11,7 @@ import {
   decodePermission,
   decodeQuestion,
 } from './decode-parts.ts';
-import { count, type JsonFields, list, number, present, record, text, texts } from './json.ts';
+import { count, type JsonFields, list, number, present, record, text, texts } from '../json.ts';
 
 interface OfSession {
   readonly sessionId: string;

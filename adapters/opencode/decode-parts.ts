@@ -1,5 +1,5 @@
 import type { Failure, Question } from '../../actors/ports.ts';
-import { count, type JsonFields, list, present, record, text } from './json.ts';
+import { count, type JsonFields, list, present, record, text } from '../json.ts';
 
 /** A part of a message: a piece of text, a tool, or the end of a step. */
 export type DecodedPart =

@@ -17,7 +17,7 @@ import type {
 import { invalidOption } from '../../actors/validation.ts';
 import { Demultiplexer } from './demultiplexer.ts';
 import { EventConnection } from './event-connection.ts';
-import { isoTime, list, record, text } from './json.ts';
+import { isoTime, list, record, text } from '../json.ts';
 import { addMcpServers } from './mcp-servers.ts';
 import type { LaunchOptions } from './options.ts';
 import { probeDirectory, probeHealth, verifyServer } from './readiness.ts';

@@ -1,5 +1,5 @@
 import type { McpServer } from '../../actors/ports.ts';
-import { record } from './json.ts';
+import { record } from '../json.ts';
 import { ask, type OpencodeClient } from './requests.ts';
 
 /** [opencode] MCP servers belong to the running server's directory: they are gone with its process, and with a dispose. */

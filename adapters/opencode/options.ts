@@ -3,7 +3,6 @@ import { messageOf } from '../../actors/errors.ts';
 import type { BackendSettings, StreamScope } from '../../actors/ports.ts';
 import {
   expectAbsolutePath,
-  expectBoolean,
   expectCount,
   expectDuration,
   expectObject,
@@ -11,9 +10,18 @@ import {
   expectString,
   expectStrings,
   invalidOption,
-  MAX_DELAY_MS,
   optional,
 } from '../../actors/validation.ts';
+import {
+  duration,
+  expectEnvironment,
+  expectInheritance,
+  type Given,
+  type HealthOptions,
+  resolveBackoff,
+  resolveLife,
+  type RestartOptions,
+} from '../life-options.ts';
 import { stopLimitMs } from '../process/managed-process.ts';
 
 /** Options of `opencode()`. Durations are in milliseconds. */
@@ -48,28 +56,8 @@ export interface OpencodeOptions {
   stopGraceMs?: number;
   /** Launches that a start may use before the backoff begins. Default 2. */
   startAttempts?: number;
-  health?: {
-    /** Default true. */
-    enabled?: boolean;
-    /** Pause between checks. Default 10_000. */
-    intervalMs?: number;
-    /** Limit of one check. Default 5_000. */
-    timeoutMs?: number;
-    /** Failed checks in a row that end an idle server. Default 3. */
-    failureThreshold?: number;
-    /** How long a busy server may fail its checks. Default 120_000. */
-    busyGraceMs?: number;
-  };
-  restart?: {
-    /** `needed`: only while a turn or a caller waits. Default `always`. */
-    when?: 'always' | 'needed';
-    /** Restarts within the window before it gives up. Default 5. */
-    maxRestarts?: number;
-    /** Default 180_000. */
-    windowMs?: number;
-    /** Default { baseMs 500, maxMs 30_000, factor 2, jitter 'full', resetAfterMs 60_000 }. */
-    backoff?: { baseMs?: number; maxMs?: number; factor?: number; jitter?: 'none' | 'full'; resetAfterMs?: number };
-  };
+  health?: HealthOptions;
+  restart?: RestartOptions;
   stream?: {
     /** Which sessions share one connection. Default `server`. */
     scope?: StreamScope;
@@ -132,10 +120,14 @@ const KNOWN = [
 export function resolveOptions(options: OpencodeOptions): ResolvedOptions {
   const given = expectObject('opencode()', options, KNOWN);
   const launch = resolveLaunch(given);
-  return { launch, settings: { server: resolveServer(given, launch.stopGraceMs), stream: resolveStream(given) } };
+  const server = resolveLife(given, {
+    label: 'opencode serve',
+    readyTimeoutMs: duration(given, 'readyTimeoutMs', 30_000),
+    stopLimitMs: stopLimitMs(launch.stopGraceMs) + 1_000,
+    when: 'always',
+  });
+  return { launch, settings: { server, stream: resolveStream(given) } };
 }
-
-type Given = Readonly<Record<string, unknown>>;
 
 function resolveLaunch(given: Given): LaunchOptions {
   if (given['config'] !== undefined && given['configFile'] !== undefined) {
@@ -158,45 +150,6 @@ function resolveLaunch(given: Given): LaunchOptions {
   };
 }
 
-function resolveServer(given: Given, stopGraceMs: number): BackendSettings['server'] {
-  const health = expectObject('health', given['health'], [
-    'enabled',
-    'intervalMs',
-    'timeoutMs',
-    'failureThreshold',
-    'busyGraceMs',
-  ]);
-  const restart = expectObject('restart', given['restart'], ['when', 'maxRestarts', 'windowMs', 'backoff']);
-  const enabled = optional(health['enabled'], (value) => expectBoolean('health.enabled', value)) ?? true;
-  return {
-    label: 'opencode serve',
-    readyTimeoutMs: duration(given, 'readyTimeoutMs', 30_000),
-    stopLimitMs: Math.min(MAX_DELAY_MS, stopLimitMs(stopGraceMs) + 1_000),
-    startAttempts: optional(given['startAttempts'], (value) => expectCount('startAttempts', value, 1)) ?? 2,
-    health: {
-      intervalMs: enabled ? duration(health, 'intervalMs', 10_000, 'health.') : MAX_DELAY_MS,
-      timeoutMs: duration(health, 'timeoutMs', 5_000, 'health.'),
-      failureThreshold:
-        optional(health['failureThreshold'], (value) => expectCount('health.failureThreshold', value, 1)) ?? 3,
-      busyGraceMs: duration(health, 'busyGraceMs', 120_000, 'health.'),
-    },
-    restart: {
-      when: optional(restart['when'], (value) => expectOneOf('restart.when', value, ['always', 'needed'])) ?? 'always',
-      maxRestarts: optional(restart['maxRestarts'], (value) => expectCount('restart.maxRestarts', value)) ?? 5,
-      windowMs: duration(restart, 'windowMs', 180_000, 'restart.'),
-      ...resolveRestartBackoff(restart['backoff']),
-    },
-  };
-}
-
-function resolveRestartBackoff(value: unknown) {
-  const given = expectObject('restart.backoff', value, ['baseMs', 'maxMs', 'factor', 'jitter', 'resetAfterMs']);
-  return {
-    backoff: resolveBackoff(given, 'restart.backoff.', { baseMs: 500, jitter: 'full' }),
-    resetAfterMs: duration(given, 'resetAfterMs', 60_000, 'restart.backoff.'),
-  };
-}
-
 function resolveStream(given: Given): BackendSettings['stream'] {
   const stream = expectObject('stream', given['stream'], ['scope', 'firstEventMs', 'stallMs', 'backoff']);
   const path = 'stream.backoff';
@@ -216,29 +169,9 @@ function resolveStream(given: Given): BackendSettings['stream'] {
   };
 }
 
-function resolveBackoff(given: Given, path: string, defaults: { baseMs: number; jitter: 'none' | 'full' }) {
-  return {
-    baseMs: duration(given, 'baseMs', defaults.baseMs, path),
-    maxMs: duration(given, 'maxMs', 30_000, path),
-    factor: optional(given['factor'], (value) => expectFactor(`${path}factor`, value)) ?? 2,
-    jitter:
-      optional(given['jitter'], (value) => expectOneOf(`${path}jitter`, value, ['none', 'full'])) ?? defaults.jitter,
-  };
-}
-
-function duration(given: Given, name: string, fallback: number, path = ''): number {
-  return optional(given[name], (value) => expectDuration(`${path}${name}`, value)) ?? fallback;
-}
-
 function text<K extends string>(given: Given, name: K): { readonly [P in K]?: string } {
   const value = optional(given[name], (candidate) => expectString(name, candidate));
   return value === undefined ? {} : ({ [name]: value } as { [P in K]: string });
-}
-
-function expectFactor(path: string, value: unknown): number {
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 1)
-    throw invalidOption(path, 'a number of at least 1', value);
-  return value;
 }
 
 function expectVersion(value: unknown): string {
@@ -268,17 +201,4 @@ function expectUsername(value: unknown): string {
   const username = expectString('username', value);
   if (username.includes(':')) throw invalidOption('username', 'a name without a colon', username);
   return username;
-}
-
-function expectEnvironment(value: unknown): Readonly<Record<string, string | undefined>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw invalidOption('env', 'an object', value);
-  for (const [name, content] of Object.entries(value)) {
-    if (content !== undefined && typeof content !== 'string') throw invalidOption(`env.${name}`, 'a string', content);
-  }
-  return value as Readonly<Record<string, string | undefined>>;
-}
-
-function expectInheritance(value: unknown): boolean | readonly string[] {
-  return typeof value === 'boolean' ? value : expectStrings('inheritEnv', value);
 }

@@ -1,5 +1,5 @@
 import { decodeMessage, decodePart, decodePermission, decodeQuestion } from './decode-parts.ts';
-import { type JsonFields, list, record, text } from './json.ts';
+import { type JsonFields, list, record, text } from '../json.ts';
 import { ask, type OpencodeClient, RequestFailure } from './requests.ts';
 import type { OpencodeTurn } from './turn.ts';
 

@@ -1,6 +1,6 @@
 import { createOpencodeClient, type OpencodeClient } from '@opencode-ai/sdk/v2/client';
 import { SupervisorError } from '../../actors/errors.ts';
-import { list, record, text } from './json.ts';
+import { list, record, text } from '../json.ts';
 
 export type { OpencodeClient };
 

@@ -8,7 +8,7 @@ import type {
   TurnSink,
   VoiceChoice,
 } from '../../actors/ports.ts';
-import { isoTime, list, record, text } from './json.ts';
+import { isoTime, list, record, text } from '../json.ts';
 import { ask, toSupervisorError } from './requests.ts';
 import { checkRequest, OpencodeTurn, type TurnPlace } from './turn.ts';
 import { expectVoice } from './voice.ts';

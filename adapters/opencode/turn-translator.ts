@@ -1,7 +1,7 @@
 import type { AgentEvent, DecisionAsk, TurnSink } from '../../actors/ports.ts';
 import { type OpencodeEvent, sessionIdOf } from './decode-event.ts';
 import type { DecodedMessage, DecodedPart, DecodedTool, DecodedUsage } from './decode-parts.ts';
-import { isoTime, present } from './json.ts';
+import { isoTime, present } from '../json.ts';
 import { type LedgerEntry, PartLedger } from './part-ledger.ts';
 import { TurnThread } from './turn-thread.ts';
 import { askOfPermission, askOfQuestion, planEvent, stopReasonOf, toolCallOf, usageEvent } from './vocabulary.ts';

@@ -1,6 +1,6 @@
 import type { VoiceChoice } from '../../actors/ports.ts';
 import { invalidOption } from '../../actors/validation.ts';
-import { list, record, text } from './json.ts';
+import { list, record, text } from '../json.ts';
 import { ask, type OpencodeClient } from './requests.ts';
 
 /** `provider/model` as opencode takes it. */

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { dismissGuardian, guardGroup, raiseGuardian, unguardGroup } from './guardian.ts';
@@ -15,7 +15,12 @@ export interface ManagedProcessOptions {
   /** What the child and its descendants carry in their environment. */
   readonly mark: string;
   readonly redactor: Redactor;
+  /** The output, line by line; long lines are cut. */
   readonly onLine?: (line: string) => void;
+  /** The output as it comes; what reads it this way writes to `input`, too. */
+  readonly onOutput?: (chunk: Buffer) => void;
+  /** Called once, when the process has exited and its output was read; what it started may still be there. */
+  readonly onExit?: () => void;
   /** Called once, when the process and what it started are gone. */
   readonly onEnd: (end: ProcessEnd) => void;
 }
@@ -39,7 +44,7 @@ export interface StopOptions {
 /** SIGTERM needs less patience than a protocol's own stop: nothing handles it better with more time. */
 const MAX_TERM_MS = 3_000;
 /** How long output may still come after the exit; a grandchild can hold the pipe for ever. */
-const DRAIN_MS = 250;
+const DRAIN_MS = 150;
 const SWEEP_MS = 2_000;
 const STDERR_CHARACTERS = 64 * 1024;
 
@@ -73,12 +78,20 @@ export class ManagedProcess {
     }
     this.pid = this.#child.pid;
     if (this.pid !== undefined) guardGroup(this.pid);
-    drain(
-      this.#child.stdout,
-      lineSplitter((line) => options.onLine?.(line)),
-    );
+    this.#child.stdin?.on('error', () => undefined); // EPIPE of a process that is dying; its exit is reported elsewhere.
+    if (options.onOutput) this.#child.stdout.on('data', options.onOutput).on('error', () => undefined);
+    else
+      drain(
+        this.#child.stdout,
+        lineSplitter((line) => options.onLine?.(line)),
+      );
     drain(this.#child.stderr, (text) => this.#stderr.write(text));
     this.gone = this.#awaitEnd();
+  }
+
+  /** The input of a process whose output is read as it comes. */
+  get input(): Writable | null {
+    return this.#child.stdin;
   }
 
   /** The last characters of the error output, without secrets. */
@@ -117,7 +130,9 @@ export class ManagedProcess {
   async #awaitEnd(): Promise<ProcessEnd> {
     const exit = await exitOf(this.#child);
     this.#exited = true;
-    const [survivors] = await Promise.all([this.#sweep(), drained(this.#child)]);
+    const read = drained(this.#child).then(() => this.#options.onExit?.());
+    const [survivors] = await Promise.all([this.#sweep(), read]);
+    this.#child.stdin?.destroy();
     this.#child.stdout.destroy();
     this.#child.stderr.destroy();
     await (this.pid === undefined ? dismissGuardian() : unguardGroup(this.pid));
@@ -134,7 +149,7 @@ export class ManagedProcess {
   }
 }
 
-function spawnChild({ command, args, cwd, env }: ManagedProcessOptions) {
+function spawnChild({ command, args, cwd, env, onOutput }: ManagedProcessOptions) {
   return execa(command, args, {
     cwd,
     env,
@@ -143,7 +158,7 @@ function spawnChild({ command, args, cwd, env }: ManagedProcessOptions) {
     cleanup: false,
     buffer: false,
     reject: false,
-    stdin: 'ignore',
+    stdin: onOutput ? 'pipe' : 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
   });

@@ -6,7 +6,8 @@ import type { Failure } from './failure-class.ts';
  * `working`/`quiet`: the session became busy, or idle. `step-ended`: one answer of the agent is complete; `last` when no
  * further step follows it. `errored`: this turn's own message carries an error. `session-errored`: an error that names the
  * session only. `aborted`: this turn's message was aborted. `rejected`: a person's rejection ended the agent's work.
- * `responded`: the agent answered this very request (protocols with request ids). `reconciled`: what the server says about
+ * `responded`: the agent answered this very request (protocols with request ids). `gone`: who worked on it is no more, and
+ * nobody else can tell what became of it. `reconciled`: what the server says about
  * this turn's prompt when asked.
  */
 export type TurnFact =
@@ -19,6 +20,7 @@ export type TurnFact =
   | { readonly kind: 'aborted' }
   | { readonly kind: 'rejected' }
   | { readonly kind: 'responded'; readonly stopReason?: string; readonly failure?: Failure }
+  | { readonly kind: 'gone' }
   | ReconciledFact;
 
 /** What a server knows of a prompt: nothing, the message without its content, or all of it. */
@@ -43,6 +45,7 @@ export interface Evidence {
   readonly sessionFailure?: Failure;
   readonly aborted: boolean;
   readonly rejected: boolean;
+  readonly gone: boolean;
   readonly responded?: { readonly stopReason?: string; readonly failure?: Failure };
   /** The latest word of the server, until something newer is seen. */
   readonly reconciled: ReconciledFact | null;
@@ -55,6 +58,7 @@ export const NO_EVIDENCE: Evidence = {
   steps: 0,
   aborted: false,
   rejected: false,
+  gone: false,
   reconciled: null,
 };
 
@@ -92,6 +96,8 @@ export function recordFact(evidence: Evidence, fact: TurnFact): Evidence {
       return { ...evidence, rejected: true };
     case 'responded':
       return { ...evidence, quiet: true, responded: fact };
+    case 'gone':
+      return { ...evidence, quiet: true, gone: true };
     case 'reconciled':
       return { ...evidence, quiet: !fact.working, began: evidence.began || fact.working, reconciled: fact };
   }
@@ -100,6 +106,7 @@ export function recordFact(evidence: Evidence, fact: TurnFact): Evidence {
 /** Reads the evidence; `undefined` while the turn goes on. */
 export function assess(evidence: Evidence): Assessment | undefined {
   if (evidence.responded) return assessResponse(evidence.responded);
+  if (evidence.gone) return { kind: 'interrupted' };
   if (!evidence.quiet) return undefined;
   return assessProof(evidence) ?? assessReconciled(evidence);
 }

@@ -162,8 +162,8 @@ const charts: Record<string, ChartUnderTest> = {
       actors: { process: idle, handshake: idle, openSessions: idle, health: idle, backoff: finishable },
     }),
     inputs: [
-      { ...lifeInput(2), agentId: 'agent-0', openTimeoutMs: 15_000 },
-      { ...lifeInput(1), agentId: 'agent-0', openTimeoutMs: 15_000 },
+      { ...lifeInput(2), agentId: 'agent-0', handshakeTimeoutMs: 14_000, openTimeoutMs: 15_000 },
+      { ...lifeInput(1), agentId: 'agent-0', handshakeTimeoutMs: 14_000, openTimeoutMs: 15_000 },
     ],
     alphabet: {
       ...commands,
@@ -196,6 +196,7 @@ const charts: Record<string, ChartUnderTest> = {
       ],
       'dispatch.accepted': [{ at }],
       'dispatch.refused': [{ at, failure }],
+      'dispatch.unsent': [{ at, failure }],
       'dispatch.unknown': [{ at, failure }],
       'session.quiet': [{ at }],
       'backend.available': [{ at }],

@@ -45,12 +45,26 @@ describe('the built declarations', () => {
     expect(packagesOf(dist('index.d.ts'))).toEqual([]);
   });
 
+  it('of the entry of the Agent Client Protocol name no type of a library either', () => {
+    expect(packagesOf(dist('adapters/acp/index.d.ts'))).toEqual([]);
+  });
+
   it('of the opencode entry name the SDK, whose client the lease holds, and nothing else', () => {
     expect(packagesOf(dist('adapters/opencode/index.d.ts'))).toEqual(['@opencode-ai/sdk/v2/client']);
   });
 });
 
 describe('what an entry loads', () => {
+  it('is nothing of opencode for the entry of the Agent Client Protocol, and the other way round', async () => {
+    const [acp, opencode] = await Promise.all([
+      loadedBy('adapters/acp/index.ts'),
+      loadedBy('adapters/opencode/index.ts'),
+    ]);
+    expect(acp).toEqual(expect.arrayContaining(['@agentclientprotocol/sdk', 'adapters/acp', 'adapters/process']));
+    expect(acp.filter((name) => name.includes('opencode'))).toEqual([]);
+    expect(opencode.filter((name) => name.includes('acp') || name.includes('agentclientprotocol'))).toEqual([]);
+  });
+
   it('is no adapter and no SDK for the main entry', async () => {
     expect(await loadedBy('index.ts')).toEqual(['xstate']);
   });

@@ -1,0 +1,104 @@
+import type { AgentPoolSettings } from '../../actors/ports.ts';
+import {
+  expectAbsolutePath,
+  expectDuration,
+  expectObject,
+  expectOneOf,
+  expectString,
+  expectStrings,
+  MAX_DELAY_MS,
+  optional,
+} from '../../actors/validation.ts';
+import {
+  duration,
+  expectEnvironment,
+  expectInheritance,
+  type HealthOptions,
+  resolveLife,
+  type RestartOptions,
+} from '../life-options.ts';
+import { stopLimitMs } from '../process/managed-process.ts';
+
+/** Options of `acp()`. Durations are in milliseconds. */
+export interface AcpOptions {
+  /** The program: a path, or a name looked up in PATH. */
+  command: string;
+  /** Arguments that make it speak the Agent Client Protocol on its standard streams. */
+  args?: string[];
+  /** Variables set for the agent, over what it inherits; `undefined` removes one. */
+  env?: Record<string, string | undefined>;
+  /** The host's whole environment (true, the default), only what a program needs (false), or that and the named variables. */
+  inheritEnv?: boolean | string[];
+  /** The agent's own directory: absolute. Default: that of the session. */
+  cwd?: string;
+  /** Whether each conversation has a process of its own, or those of a directory share one. Default `session`. */
+  share?: 'session' | 'directory';
+  /** Limit of the handshake. Default 15_000. */
+  initializeTimeoutMs?: number;
+  /** Limit of opening the sessions of an agent. Default 30_000. */
+  requestTimeoutMs?: number;
+  /** Time for the graceful part of a stop. Default 5_000. */
+  stopGraceMs?: number;
+  /** Launches that a start may use before the backoff begins. Default 2. */
+  startAttempts?: number;
+  health?: HealthOptions;
+  restart?: RestartOptions;
+  /** How to log in, by the id that the agent offers. Default: as the agent is configured. */
+  authMethod?: string;
+}
+
+/** How an agent is launched and spoken to. */
+export interface AcpLaunch {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly inheritEnv: boolean | readonly string[];
+  readonly cwd: string | undefined;
+  readonly stopGraceMs: number;
+  readonly authMethod: string | undefined;
+}
+
+/** Time for a spawn, in milliseconds. */
+const SPAWN_MS = 5_000;
+
+const KNOWN = [
+  'command',
+  'args',
+  'env',
+  'inheritEnv',
+  'cwd',
+  'share',
+  'initializeTimeoutMs',
+  'requestTimeoutMs',
+  'stopGraceMs',
+  'startAttempts',
+  'health',
+  'restart',
+  'authMethod',
+] as const;
+
+/** Checks the options and fills in the defaults. Throws `ERR_INVALID_OPTION`. */
+export function resolveAcp(options: AcpOptions): { launch: AcpLaunch; settings: AgentPoolSettings } {
+  const given = expectObject('acp()', options, KNOWN);
+  const stopGraceMs = optional(given['stopGraceMs'], (value) => expectDuration('stopGraceMs', value)) ?? 5_000;
+  const command = expectString('command', given['command']);
+  const launch = {
+    command,
+    args: optional(given['args'], (value) => expectStrings('args', value)) ?? [],
+    env: optional(given['env'], expectEnvironment) ?? {},
+    inheritEnv: optional(given['inheritEnv'], expectInheritance) ?? true,
+    cwd: optional(given['cwd'], (value) => expectAbsolutePath('cwd', value)),
+    stopGraceMs,
+    authMethod: optional(given['authMethod'], (value) => expectString('authMethod', value)),
+  };
+  const handshakeTimeoutMs = duration(given, 'initializeTimeoutMs', 15_000);
+  const openTimeoutMs = duration(given, 'requestTimeoutMs', 30_000);
+  const life = resolveLife(given, {
+    label: command,
+    readyTimeoutMs: Math.min(MAX_DELAY_MS, handshakeTimeoutMs + openTimeoutMs + SPAWN_MS),
+    stopLimitMs: stopLimitMs(stopGraceMs) + 1_000,
+    when: 'needed',
+  });
+  const share = optional(given['share'], (value) => expectOneOf('share', value, ['session', 'directory'])) ?? 'session';
+  return { launch, settings: { share, life: { ...life, handshakeTimeoutMs, openTimeoutMs } } };
+}

@@ -1,0 +1,146 @@
+import type { ClientConnection } from '@agentclientprotocol/sdk';
+import { methods } from '@agentclientprotocol/sdk';
+import type {
+  DispatchOutcome,
+  DriverTurn,
+  PermissionDecision,
+  QuestionAnswer,
+  TurnRequest,
+  TurnSink,
+} from '../../actors/ports.ts';
+import type { JsonFields } from '../json.ts';
+import { text } from '../json.ts';
+import { requestError, turnFailure } from './failures.ts';
+import { CANCELLED, permissionAnswer, permissionAsk, type PermissionAnswer } from './permission.ts';
+import { promptBlocks } from './prompt-blocks.ts';
+import { UpdateTranslator } from './updates.ts';
+import type { Answer, Wire } from './wire.ts';
+
+/** The connection that a session has in the current life of its agent. */
+export interface Line {
+  readonly wire: Wire;
+  readonly agent: ClientConnection['agent'];
+}
+
+/** What a turn needs of its session. */
+export interface TurnHost {
+  readonly agentSessionId: string;
+  readonly capabilities: JsonFields;
+  /** Throws where the agent is not running. */
+  line(): Line;
+  /** The prompt is under way from now on. */
+  busyUntil(answered: Promise<void>): void;
+  /** Asks for what the prompt wants and the session does not have. */
+  choose(request: TurnRequest, signal: AbortSignal): Promise<void>;
+}
+
+/** One prompt to an agent. It is answered once, in order with its updates, or its process is gone. */
+export class AcpTurn implements DriverTurn {
+  readonly #host: TurnHost;
+  readonly #request: TurnRequest;
+  readonly #sink: TurnSink;
+  readonly #updates: UpdateTranslator;
+  readonly #asks = new Map<
+    string,
+    { readonly params: JsonFields; readonly answer: (answer: PermissionAnswer) => void }
+  >();
+  readonly #withdrawn = new AbortController();
+  #answered: (() => void) | undefined;
+  #asked = 0;
+  #isCancelled = false;
+  #isOver = false;
+
+  constructor(host: TurnHost, request: TurnRequest, sink: TurnSink) {
+    this.#host = host;
+    this.#request = request;
+    this.#sink = sink;
+    this.#updates = new UpdateTranslator(sink);
+  }
+
+  async send(signal: AbortSignal): Promise<DispatchOutcome> {
+    try {
+      await this.#host.choose(this.#request, AbortSignal.any([signal, this.#withdrawn.signal]));
+      this.#prompt();
+      return { kind: 'accepted' };
+    } catch (error) {
+      const { code, message } = requestError('The prompt was not sent', error);
+      const isGone = code === 'ERR_BACKEND_EXITED' && !this.#withdrawn.signal.aborted;
+      return { kind: isGone ? 'unsent' : 'refused', failure: { code, message } };
+    }
+  }
+
+  withdraw(): void {
+    this.#withdrawn.abort(new Error('the turn was cancelled'));
+  }
+
+  update(update: JsonFields): void {
+    if (!this.#isOver) this.#updates.handle(update);
+  }
+
+  /** The agent asks for permission; the answer comes with the person's decision, and is a cancel where nobody decides. */
+  ask(params: JsonFields): Promise<PermissionAnswer> {
+    if (this.#isOver || this.#isCancelled) return Promise.resolve(CANCELLED);
+    this.#updates.begin();
+    this.#asked += 1;
+    const id = `ask-${this.#asked}`;
+    return new Promise((answer) => {
+      this.#asks.set(id, { params, answer });
+      this.#sink.ask(permissionAsk(id, params));
+    });
+  }
+
+  /** The agent is told to stop, whatever it waits for is answered, and what it has not finished is cancelled. */
+  async cancel(): Promise<void> {
+    const isFirst = !this.#isCancelled;
+    this.#isCancelled = true;
+    const { agent } = this.#host.line();
+    await agent.notify(methods.agent.session.cancel, { sessionId: this.#host.agentSessionId });
+    this.#cancelAsks();
+    if (isFirst) this.#updates.cancelTools();
+  }
+
+  answer(askId: string, answer: PermissionDecision | QuestionAnswer): Promise<void> {
+    const asked = this.#asks.get(askId);
+    this.#asks.delete(askId);
+    if (asked && 'outcome' in answer) asked.answer(permissionAnswer(asked.params, answer));
+    return Promise.resolve();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#cancelAsks();
+  }
+
+  /** The process is gone: what it did not answer it never will. */
+  lost(): void {
+    if (!this.#answered) return; // It was not sent yet.
+    this.#answered();
+    this.#cancelAsks();
+    this.#sink.fact({ kind: 'gone' });
+  }
+
+  #prompt(): void {
+    const { wire, agent } = this.#host.line();
+    const { agentSessionId: sessionId, capabilities } = this.#host;
+    const prompt = promptBlocks(this.#request.blocks, capabilities);
+    this.#host.busyUntil(new Promise((resolve) => (this.#answered = resolve)));
+    wire.watchPrompt(sessionId, (answer) => this.#settle(answer));
+    // The answer is read from the wire, in order; a failure of the connection is the end of the process life.
+    agent.request(methods.agent.session.prompt, { sessionId, prompt }).catch(() => undefined);
+  }
+
+  #settle(answer: Answer): void {
+    this.#answered?.();
+    this.#cancelAsks();
+    if ('error' in answer) return this.#sink.fact({ kind: 'responded', failure: turnFailure(answer.error) });
+    this.#sink.fact({ kind: 'responded', stopReason: text(answer.result['stopReason']) ?? 'end_turn' });
+  }
+
+  #cancelAsks(): void {
+    for (const [id, { answer }] of this.#asks) {
+      answer(CANCELLED);
+      this.#sink.retract(id);
+    }
+    this.#asks.clear();
+  }
+}

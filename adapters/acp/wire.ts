@@ -1,0 +1,134 @@
+import type { Writable } from 'node:stream';
+import { type AnyMessage, methods, type Stream } from '@agentclientprotocol/sdk';
+import { type JsonFields, record, text } from '../json.ts';
+import { LineDecoder } from './line-decoder.ts';
+
+/** The SDK's own limit of one message, in bytes. */
+const MAX_LINE_BYTES = 32 * 1024 * 1024;
+
+/** What an agent answered to a request. */
+export type Answer = { readonly result: JsonFields } | { readonly error: JsonFields };
+
+export interface WireOptions {
+  readonly input: Writable;
+  /** An update of a session, in the order in which it came. */
+  readonly onUpdate: (sessionId: string, update: JsonFields) => void;
+  /** Anything came. */
+  readonly onBytes: () => void;
+  /** The agent broke the protocol in a way that cannot be survived. */
+  readonly onBroken: (reason: string) => void;
+}
+
+/**
+ * The messages of one agent process. Updates take a fast lane: they go to their turn at once, and in order with the
+ * answer to its prompt. Everything else goes through the SDK. What is no message is counted and skipped, and nothing is
+ * written back for it.
+ */
+export class Wire {
+  /** What the SDK reads and writes. */
+  readonly stream: Stream;
+  /** Lines that were no message. */
+  noise = 0;
+  readonly #options: WireOptions;
+  readonly #decoder: LineDecoder;
+  /** By session: whose prompt is about to be written; by request: whose answer is to come. */
+  readonly #prompting = new Map<string, (answer: Answer) => void>();
+  readonly #prompted = new Map<unknown, (answer: Answer) => void>();
+  /** The SDK reads no more. */
+  #isCancelled = false;
+  #incoming!: ReadableStreamDefaultController<AnyMessage>;
+  #isEnded = false;
+
+  constructor(options: WireOptions) {
+    this.#options = options;
+    this.#decoder = new LineDecoder({
+      maxLineBytes: MAX_LINE_BYTES,
+      onLine: (line) => this.#onLine(line),
+      onOverflow: () => options.onBroken(`a message of more than ${MAX_LINE_BYTES} bytes`),
+    });
+    this.stream = {
+      readable: new ReadableStream<AnyMessage>({
+        start: (controller) => void (this.#incoming = controller),
+        cancel: () => void (this.#isCancelled = true),
+      }),
+      writable: new WritableStream<AnyMessage>({ write: (message) => this.#write(message) }),
+    };
+  }
+
+  /** There is somebody who reads and may answer. */
+  get isOpen(): boolean {
+    return !this.#isEnded && this.#options.input.writable;
+  }
+
+  receive(chunk: Buffer): void {
+    this.#options.onBytes();
+    this.#decoder.write(chunk);
+  }
+
+  /** The answer to the session's next prompt goes to `onAnswer` when it is its turn among the updates. */
+  watchPrompt(sessionId: string, onAnswer: (answer: Answer) => void): void {
+    this.#prompting.set(sessionId, onAnswer);
+  }
+
+  /** Nothing comes any more. */
+  end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#prompting.clear();
+    this.#prompted.clear();
+    if (!this.#isCancelled) this.#incoming.close();
+  }
+
+  #onLine(line: string): void {
+    const message = parse(line);
+    if (!message) {
+      if (line.trim() !== '') this.noise += 1;
+      return;
+    }
+    if (message['method'] === 'session/update' && message['id'] === undefined) return this.#onUpdate(message);
+    if (message['method'] === undefined) this.#onAnswer(message);
+    if (!this.#isEnded && !this.#isCancelled) this.#incoming.enqueue(message as AnyMessage);
+  }
+
+  #onUpdate(message: JsonFields): void {
+    const params = record(message['params']);
+    const sessionId = text(params['sessionId']);
+    const update = record(params['update']);
+    if (sessionId === undefined || text(update['sessionUpdate']) === undefined) this.noise += 1;
+    else this.#options.onUpdate(sessionId, update);
+  }
+
+  #onAnswer(message: JsonFields): void {
+    const onAnswer = this.#prompted.get(message['id']);
+    this.#prompted.delete(message['id']);
+    onAnswer?.(
+      message['error'] === undefined ? { result: record(message['result']) } : { error: record(message['error']) },
+    );
+  }
+
+  #notePrompt(request: JsonFields): void {
+    const sessionId = text(record(request['params'])['sessionId']) ?? '';
+    const onAnswer = this.#prompting.get(sessionId);
+    this.#prompting.delete(sessionId);
+    if (onAnswer) this.#prompted.set(request['id'], onAnswer);
+  }
+
+  #write(message: AnyMessage): Promise<void> {
+    if ('method' in message && message.method === methods.agent.session.prompt) this.#notePrompt(record(message));
+    const { input } = this.#options;
+    if (!input.writable) return Promise.reject(new Error('The agent does not read any more.'));
+    return new Promise((resolve, reject) => {
+      input.write(`${JSON.stringify(message)}\n`, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+}
+
+function parse(line: string): JsonFields | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    const message: unknown = JSON.parse(line);
+    return record(message)['jsonrpc'] === '2.0' ? record(message) : undefined;
+  } catch {
+    return undefined; // Not JSON: counted as noise by the caller.
+  }
+}
