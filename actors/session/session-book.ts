@@ -197,10 +197,11 @@ export class SessionBook {
     const turns = record.turns();
     for (const turn of [...turns].reverse()) turn.send({ type: 'turn.cancel' });
     await Promise.all(turns.map((turn) => turn.result));
-    const ended =
-      options.delete || record.carrier.isAvailable ? this.#closeOnBackend(backend, record, options) : Promise.resolve();
-    this.#forget(backend, record);
-    await ended;
+    try {
+      if (options.delete || record.carrier.isAvailable) await this.#closeOnBackend(backend, record, options);
+    } finally {
+      this.#forget(backend, record);
+    }
   }
 
   /** What is to be deleted is deleted: a backend that is down is started for it. */

@@ -1,0 +1,156 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type AgentEvent, createSupervisor, type PermissionDecision, type Session, type Turn } from '../../index.ts';
+import type { AgentUnderTest } from '../fixtures/agent-worlds.ts';
+import { holdings, processesWith } from '../fixtures/leftovers.ts';
+import { OpencodeWorld } from '../fixtures/opencode-world.ts';
+import { until } from '../fixtures/until.ts';
+
+/** Everything, or what shows in a minute that the program is driven at all. */
+const IS_WHOLE = process.env['CONTRACT'] === 'whole';
+
+/** What every backend does, whatever it is made of. */
+export function describeContract(agent: AgentUnderTest): void {
+  describe.skipIf(!agent.isInstalled)(`the contract of a backend, with ${agent.name}`, () => {
+    const whole = it.skipIf(!IS_WHOLE);
+    let world: OpencodeWorld;
+    let before: ReturnType<typeof holdings>;
+    let decision: PermissionDecision | undefined;
+    let supervisor: ReturnType<typeof create>;
+    const create = () => createSupervisor({ backends: { agent: agent.backend(world) }, onPermission: () => decision });
+    const open = (directory = world.directory()): Promise<Session> =>
+      supervisor.openSession({ backend: 'agent', directory, chatId: directory, title: 'A title' });
+    const pidOf = () => supervisor.backend('agent').status().pid ?? Number.NaN;
+
+    beforeAll(async () => {
+      world = await OpencodeWorld.create();
+      before = holdings();
+    });
+    beforeEach(() => {
+      decision = { outcome: 'allow_once' };
+      supervisor = create();
+    });
+    afterEach(async () => {
+      await supervisor.stop({ graceMs: 0 });
+      expect(holdings().childProcesses).toEqual(before.childProcesses);
+      expect(processesWith(world.root)).toEqual([]);
+    });
+    afterAll(() => world.remove());
+
+    it('a turn streams its text, and is completed; the next one remembers it', async () => {
+      const session = await open();
+      const turn = session.prompt('[[words 20 every 5]][[say and the end.]]');
+      const texts = (await eventsOf(turn)).filter((event) => event.type === 'text');
+      const result = await turn.result;
+      expect(result).toMatchObject({ outcome: 'completed', stopReason: 'end_turn' });
+      expect([result.text.startsWith('w0 w1 w2'), result.text.endsWith('and the end.')]).toEqual([true, true]);
+      expect(texts.length).toBeGreaterThan(0);
+      expect((await session.prompt('[[fresh]][[recall]]').result).text).toContain('words 20 every 5');
+    });
+
+    it('a process that is killed in the middle of a turn costs that turn, once, and nothing else', async () => {
+      const session = await open();
+      const turn = session.prompt('nonce-1 [[words 1000 every 20]]');
+      await firstText(turn);
+      process.kill(pidOf(), 'SIGKILL');
+      expect(await turn.result).toMatchObject({ outcome: 'indeterminate' });
+      expect(await session.prompt('[[fresh]][[say Back again]]').result).toMatchObject({
+        outcome: 'completed',
+        text: 'Back again',
+      });
+      expect(world.model.executionsOf('nonce-1')).toBe(1);
+    });
+
+    it('a turn that is cancelled ends as cancelled, and the next one works in the same process', async () => {
+      const session = await open();
+      const pid = pidOf();
+      const turn = session.prompt('[[words 1000 every 20]]');
+      await firstText(turn);
+      await turn.cancel();
+      expect(await turn.result).toMatchObject({ outcome: 'cancelled' });
+      await until('the model is left alone', () => world.model.openRequests === 0, 1_000);
+      expect(await session.prompt('[[fresh]][[say Next]]').result).toMatchObject({
+        outcome: 'completed',
+        text: 'Next',
+      });
+      expect(pidOf()).toBe(pid);
+    });
+
+    whole('a tool that is allowed runs', async () => {
+      const session = await open();
+      const turn = session.prompt(`${agent.tool}[[say Done]]`);
+      const events = await eventsOf(turn);
+      expect(await turn.result).toMatchObject({ outcome: 'completed', text: 'Done' });
+      expect(events.some((event) => event.type === 'tool' && event.tool.status === 'completed')).toBe(true);
+      expect(existsSync(join(session.directory, 'done.txt'))).toBe(true);
+    });
+
+    whole('a tool that is rejected does not run', async () => {
+      decision = { outcome: 'reject_once' };
+      const session = await open();
+      const turn = session.prompt(`${agent.tool}[[say Done]]`);
+      expect((await turn.result).outcome).not.toBe('indeterminate');
+      expect(existsSync(join(session.directory, 'done.txt'))).toBe(false);
+      expect(await session.prompt('[[fresh]][[say Next]]').result).toMatchObject({
+        outcome: 'completed',
+        text: 'Next',
+      });
+    });
+
+    whole('a turn that is cancelled while a person is asked ends, and nothing waits any more', async () => {
+      decision = undefined;
+      const session = await open();
+      const turn = session.prompt(agent.tool);
+      for await (const event of turn) if (event.type === 'permission') break;
+      await turn.cancel();
+      expect(await turn.result).toMatchObject({ outcome: 'cancelled' });
+      expect(supervisor.pendingDecisions()).toEqual([]);
+      expect(existsSync(join(session.directory, 'done.txt'))).toBe(false);
+      expect(await session.prompt('[[fresh]][[say Next]]').result).toMatchObject({
+        outcome: 'completed',
+        text: 'Next',
+      });
+    });
+
+    whole('a process that dies between turns is there again for the next one, and remembers', async () => {
+      const session = await open();
+      await session.prompt('[[say Remember this]]').result;
+      const pid = pidOf();
+      process.kill(pid, 'SIGKILL');
+      await until('it is noticed', () => pidOf() !== pid, 5_000);
+      const result = await session.prompt('[[fresh]][[recall]]').result;
+      expect([result.outcome, result.text.includes('Remember this')]).toEqual(['completed', true]);
+    });
+
+    whole('a session is continued by its id after a close', async () => {
+      const directory = world.directory();
+      const session = await open(directory);
+      await session.prompt('[[say Remember that]]').result;
+      await session.close();
+      const again = await supervisor.openSession({
+        backend: 'agent',
+        directory,
+        resume: session.agentSessionId,
+      });
+      expect(again.agentSessionId).toBe(session.agentSessionId);
+      expect((await again.prompt('[[fresh]][[recall]]').result).text).toContain('Remember that');
+    });
+
+    whole('a directory that does not exist is refused, and the others go on', async () => {
+      const session = await open();
+      await expect(open(join(world.root, 'nowhere'))).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+      expect(await session.prompt('[[say Fine]]').result).toMatchObject({ outcome: 'completed', text: 'Fine' });
+    });
+  });
+}
+
+async function eventsOf(turn: Turn): Promise<AgentEvent[]> {
+  const events: AgentEvent[] = [];
+  for await (const event of turn) events.push(event);
+  return events;
+}
+
+async function firstText(turn: Turn): Promise<void> {
+  for await (const event of turn) if (event.type === 'text') return;
+}

@@ -1,0 +1,4 @@
+import { opencodeServer } from '../fixtures/agent-worlds.ts';
+import { describeContract } from './contract.ts';
+
+describeContract(opencodeServer);

@@ -1,0 +1,4 @@
+import { qwenAgent } from '../fixtures/agent-worlds.ts';
+import { describeContract } from './contract.ts';
+
+describeContract(qwenAgent);
