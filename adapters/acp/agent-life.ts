@@ -15,6 +15,7 @@ import { hasCapability } from './capabilities.ts';
 import { type JsonFields, list, record, text } from '../json.ts';
 import { childEnvironment } from '../process/environment.ts';
 import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
+import { PrivateDirectory } from '../process/private-directory.ts';
 import { Redactor } from '../process/redaction.ts';
 import { nextChildMark } from '../process/run-identity.ts';
 import { requestError } from './failures.ts';
@@ -33,6 +34,7 @@ export class AcpLife implements AgentLife {
   readonly #observer: AgentLifeObserver;
   readonly #clock: Clock;
   readonly #redactor = new Redactor();
+  readonly #files = new PrivateDirectory();
   readonly #directory: string;
   readonly #sessions = new Map<string, AcpSession>();
   readonly #gone: Promise<void>;
@@ -203,6 +205,7 @@ export class AcpLife implements AgentLife {
   async #run(): Promise<void> {
     const end = await this.#live().catch((error: unknown) => toFailure(error, 'ERR_SPAWN_FAILED'));
     this.#lose();
+    await this.#files.remove();
     const failure = 'survivors' in end ? this.#failureOf(end) : end;
     const message = this.#redactor.redact(failure.message);
     const stderrTail = this.#process?.stderrTail(STDERR_TAIL) ?? '';
@@ -213,7 +216,8 @@ export class AcpLife implements AgentLife {
   async #live(): Promise<ProcessEnd | Failure> {
     await expectDirectory(this.#directory);
     if (this.#isAbandoned) return { code: 'ERR_STOPPED', message: 'The start was abandoned.' };
-    const { command, args, env, inheritEnv } = this.#launch;
+    const { command, args, inheritEnv } = this.#launch;
+    const env = { ...this.#launch.env, ...this.#writeFiles() };
     const mark = nextChildMark();
     const process = new ManagedProcess({
       command,
@@ -232,6 +236,12 @@ export class AcpLife implements AgentLife {
       this.#observer.spawned(process.pid);
     }
     return process.gone;
+  }
+
+  /** The variables that name the files. */
+  #writeFiles(): Record<string, string> {
+    const files = Object.entries(this.#launch.files);
+    return Object.fromEntries(files.map(([name, content]) => [name, this.#files.write(name.toLowerCase(), content)]));
   }
 
   #connect(input: NonNullable<ManagedProcess['input']>): void {

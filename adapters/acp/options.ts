@@ -56,6 +56,8 @@ export interface AcpLaunch {
   readonly cwd: string | undefined;
   readonly stopGraceMs: number;
   readonly authMethod: string | undefined;
+  /** Files that the agent is to read: by the variable that names each. */
+  readonly files: Readonly<Record<string, string>>;
 }
 
 /** Time for a spawn, in milliseconds. */
@@ -78,7 +80,10 @@ const KNOWN = [
 ] as const;
 
 /** Checks the options and fills in the defaults. Throws `ERR_INVALID_OPTION`. */
-export function resolveAcp(options: AcpOptions): { launch: AcpLaunch; settings: AgentPoolSettings } {
+export function resolveAcp(
+  options: AcpOptions,
+  files: Readonly<Record<string, string>> = {},
+): { launch: AcpLaunch; settings: AgentPoolSettings } {
   const given = expectObject('acp()', options, KNOWN);
   const stopGraceMs = optional(given['stopGraceMs'], (value) => expectDuration('stopGraceMs', value)) ?? 5_000;
   const command = expectString('command', given['command']);
@@ -90,6 +95,7 @@ export function resolveAcp(options: AcpOptions): { launch: AcpLaunch; settings: 
     cwd: optional(given['cwd'], (value) => expectAbsolutePath('cwd', value)),
     stopGraceMs,
     authMethod: optional(given['authMethod'], (value) => expectString('authMethod', value)),
+    files,
   };
   const handshakeTimeoutMs = duration(given, 'initializeTimeoutMs', 15_000);
   const openTimeoutMs = duration(given, 'requestTimeoutMs', 30_000);

@@ -1,7 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { guardDirectory, unguardDirectory } from '../process/guardian.ts';
+import { PrivateDirectory } from '../process/private-directory.ts';
 import type { Redactor } from '../process/redaction.ts';
 import type { LaunchOptions } from './options.ts';
 
@@ -44,8 +41,8 @@ export function serveEnvironment(
 export class PrivateConfig {
   readonly content: string;
   readonly #redactor: Redactor;
-  #directory: string | undefined;
-  #files = 0;
+  readonly #files = new PrivateDirectory();
+  #secrets = 0;
 
   constructor(config: Readonly<Record<string, unknown>>, redactor: Redactor) {
     this.#redactor = redactor;
@@ -58,16 +55,8 @@ export class PrivateConfig {
   }
 
   /** Removes the files at once, and resolves when nothing watches over them any more. */
-  async remove(): Promise<void> {
-    const directory = this.#directory;
-    if (directory === undefined) return;
-    try {
-      rmSync(directory, { recursive: true, force: true });
-    } catch {
-      return; // It stays guarded, and goes with the host at the latest.
-    }
-    this.#directory = undefined;
-    await unguardDirectory(directory);
+  remove(): Promise<void> {
+    return this.#files.remove();
   }
 
   #conceal(value: unknown, name: string): unknown {
@@ -79,17 +68,7 @@ export class PrivateConfig {
 
   #hide(secret: string): string {
     this.#redactor.add(secret);
-    this.#directory ??= makePrivateDirectory();
-    this.#files += 1;
-    const path = join(this.#directory, `secret-${this.#files}`);
-    writeFileSync(path, secret, { mode: 0o600 });
-    return `{file:${path}}`;
+    this.#secrets += 1;
+    return `{file:${this.#files.write(`secret-${this.#secrets}`, secret)}}`;
   }
-}
-
-function makePrivateDirectory(): string {
-  const directory = mkdtempSync(join(resolve(tmpdir()), 'agent-supervisor-'));
-  chmodSync(directory, 0o700);
-  guardDirectory(directory);
-  return directory;
 }
