@@ -173,7 +173,9 @@ export interface DriverSessionRequest {
 export interface DriverSession {
   readonly agentSessionId: string;
   readonly directory: string;
-  readonly title?: string;
+  readonly title?: string | undefined;
+  /** The mode that the agent says it is in, where it says so. */
+  readonly mode?: string | undefined;
   readonly restored: boolean;
   /** Throws `ERR_INVALID_OPTION` for a request that the backend cannot take. */
   check(request: TurnRequest): void;

@@ -284,7 +284,9 @@ function closedError(record: SessionRecord): SupervisorError {
 }
 
 function statusOf(record: SessionRecord, backend: Backend): SessionStatus {
-  const { chatId, backendId, title, model, agent, mode } = record.settings;
+  const { chatId, backendId, model, agent } = record.settings;
+  const { title = record.driver.title } = record.settings;
+  const mode = record.driver.mode ?? record.settings.mode;
   const { capabilities } = backend;
   return {
     id: record.id,

@@ -23,6 +23,7 @@ const QUIET_POLL_MS = 250;
 export class AcpSession implements DriverSession, TurnHost {
   agentSessionId = '';
   restored = false;
+  title: string | undefined;
   readonly directory: string;
   readonly request: DriverSessionRequest;
   /** Whether a prompt was sent: only then is there something to remember. */
@@ -74,6 +75,7 @@ export class AcpSession implements DriverSession, TurnHost {
   update(update: JsonFields): void {
     if (update['sessionUpdate'] === 'current_mode_update')
       this.#modes = { ...this.#modes, currentModeId: update['currentModeId'] };
+    if (update['sessionUpdate'] === 'session_info_update') this.title = text(update['title']) ?? this.title;
     if (this.replayed !== undefined) this.replayed += 1;
     else this.#turn?.update(update);
   }

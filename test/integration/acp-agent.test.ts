@@ -259,6 +259,14 @@ describe('the mode of an agent’s session', () => {
     expect(session.status().mode).toBe('auto');
   });
 
+  it('is shown as the agent says it is, also where nobody asked for one', async () => {
+    const { open } = start();
+    const session = await open();
+    expect(session.status().mode).toBe('ask');
+    await session.prompt('[[mode auto]]').result;
+    expect(session.status().mode).toBe('auto');
+  });
+
   it('is refused where the agent has none of the name', async () => {
     const { open } = start();
     await expect(open('chat-1', { mode: 'yolo' })).rejects.toMatchObject({

@@ -1,0 +1,83 @@
+import { PassThrough } from 'node:stream';
+import { client, methods } from '@agentclientprotocol/sdk';
+import { describe, expect, it } from 'vitest';
+import { type Answer, Wire } from '../../../adapters/acp/wire.ts';
+
+/** A wire to an agent that the test plays. */
+function connected() {
+  const input = new PassThrough();
+  const heard: unknown[] = [];
+  const broken: string[] = [];
+  const wire = new Wire({
+    input,
+    onUpdate: (sessionId, update) => heard.push([sessionId, update['sessionUpdate']]),
+    onBytes: () => undefined,
+    onBroken: (reason) => broken.push(reason),
+  });
+  const { agent } = client({ name: 'test' }).connect(wire.stream);
+  const say = (...messages: unknown[]) =>
+    wire.receive(Buffer.from(messages.map((message) => `${JSON.stringify(message)}\n`).join('')));
+  const written = () =>
+    String(input.read() ?? '')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as { id?: number; method?: string });
+  return { wire, agent, heard, broken, say, written };
+}
+
+const update = (sessionId: string, sessionUpdate: string) => ({
+  jsonrpc: '2.0',
+  method: 'session/update',
+  params: { sessionId, update: { sessionUpdate } },
+});
+
+describe('the wire to an agent', () => {
+  it('tells the answer to a prompt between the updates that came before it and those that came after', async () => {
+    const { wire, agent, heard, say, written } = connected();
+    wire.watchPrompt('s', (answer: Answer) => heard.push(answer));
+    const prompted = agent.request(methods.agent.session.prompt, { sessionId: 's', prompt: [] });
+    await new Promise(setImmediate);
+    const [request] = written();
+    const answer = { jsonrpc: '2.0', id: request?.id, result: { stopReason: 'end_turn' } };
+    say(update('s', 'one'), update('s', 'two'), answer, update('s', 'late'));
+    expect(heard).toEqual([['s', 'one'], ['s', 'two'], { result: { stopReason: 'end_turn' } }, ['s', 'late']]);
+    expect(await prompted).toEqual({ stopReason: 'end_turn' });
+  });
+
+  it('tells a refusal in the agent’s own words', async () => {
+    const { wire, agent, heard, say, written } = connected();
+    wire.watchPrompt('s', (answer: Answer) => heard.push(answer));
+    const refused = expect(
+      agent.request(methods.agent.session.prompt, { sessionId: 's', prompt: [] }),
+    ).rejects.toThrow();
+    await new Promise(setImmediate);
+    say({ jsonrpc: '2.0', id: written()[0]?.id, error: { code: -32603, message: 'no' } });
+    expect(heard).toEqual([{ error: { code: -32603, message: 'no' } }]);
+    await refused;
+  });
+
+  it('counts what is no message, and writes nothing back for it', async () => {
+    const { wire, heard, say, written } = connected();
+    wire.receive(Buffer.from('\u001b[1mhello\u001b[0m\r\n\n{"half":\n[]\n{"jsonrpc":"1.0"}\n"text"\n'));
+    say({ jsonrpc: '2.0', method: 'session/update', params: { sessionId: 5 } });
+    say(update('s', 'fine'));
+    await new Promise(setImmediate);
+    expect([wire.noise, heard, written()]).toEqual([6, [['s', 'fine']], []]);
+  });
+
+  it('takes lines that end as on Windows', () => {
+    const { wire, heard } = connected();
+    wire.receive(Buffer.from(`${JSON.stringify(update('s', 'one'))}\r\n`));
+    expect(heard).toEqual([['s', 'one']]);
+  });
+
+  it('has no end that throws, however often it comes', async () => {
+    const { wire, agent } = connected();
+    const asked = expect(agent.request(methods.agent.initialize, { protocolVersion: 1 })).rejects.toThrow();
+    wire.end();
+    wire.end();
+    wire.receive(Buffer.from(`${JSON.stringify(update('s', 'late'))}\n{"jsonrpc":"2.0","id":0,"result":{}}\n`));
+    await asked;
+    expect(wire.isOpen).toBe(false);
+  });
+});
