@@ -77,7 +77,7 @@ export class SessionBook {
 
   async #create(backend: Backend, options: OpenSessionOptions, key: string): Promise<OpenSession> {
     const driver = await this.#openOnBackend(backend, options, key);
-    expectUnused(backend, driver.agentSessionId);
+    if (requestOf(options).resume !== undefined) expectUnused(backend, driver.agentSessionId);
     this.#sessions += 1;
     const settings = settingsOf(options, key);
     const record = new SessionRecord(`session-${this.#sessions}`, settings, driver);
@@ -105,7 +105,7 @@ export class SessionBook {
     if (record.closed) return this.#create(backend, options, key);
     const driver = await this.#openOnBackend(backend, options, key);
     while (!record.isIdle) await this.#untilQuiet(record, options.signal); // A prompt may have come meanwhile.
-    expectUnused(backend, driver.agentSessionId);
+    if (requestOf(options).resume !== undefined) expectUnused(backend, driver.agentSessionId);
     backend.detach(record);
     record.driver = driver;
     record.restored = driver.restored ? 'restored' : 'replaced';
@@ -230,7 +230,7 @@ export class SessionBook {
   }
 }
 
-/** Two sessions on one agent session would take each other's events. */
+/** Two chats that continue one agent session would take each other's events. Agents may number their new ones alike. */
 function expectUnused(backend: Backend, agentSessionId: string): void {
   const holder = [...backend.sessions].find(({ driver }) => driver.agentSessionId === agentSessionId);
   if (!holder) return;

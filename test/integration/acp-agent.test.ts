@@ -118,6 +118,14 @@ describe('a warm agent', () => {
     expect(handle.status().instances).toHaveLength(1);
   });
 
+  it('may call its sessions as it likes: another process has its own', async () => {
+    const { open } = start({ flags: ['counts-its-sessions'] });
+    const [a, b] = await Promise.all([open('a'), open('b')]);
+    expect([a.agentSessionId, b.agentSessionId]).toEqual(['session-1', 'session-1']);
+    const texts = await Promise.all([a.prompt('[[say A]]').result, b.prompt('[[say B]]').result]);
+    expect(texts.map(({ text }) => text)).toEqual(['A', 'B']);
+  });
+
   it('survives what is no message, and writes nothing back for it', async () => {
     const { open } = start();
     const session = await open();
