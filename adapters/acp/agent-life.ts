@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { client, type ClientConnection, methods, PROTOCOL_VERSION, RequestError } from '@agentclientprotocol/sdk';
-import { SupervisorError, toFailure } from '../../actors/errors.ts';
+import { messageOf, SupervisorError, toFailure } from '../../actors/errors.ts';
 import type {
   AgentLife,
   AgentLifeObserver,
@@ -18,11 +18,12 @@ import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
 import { PrivateDirectory } from '../process/private-directory.ts';
 import { Redactor } from '../process/redaction.ts';
 import { nextChildMark } from '../process/run-identity.ts';
-import { requestError } from './failures.ts';
+import { INVALID_PARAMS, requestError } from './failures.ts';
 import type { AcpLaunch } from './options.ts';
 import { CANCELLED } from './permission.ts';
 import { AcpSession } from './session.ts';
 import { Wire } from './wire.ts';
+import type { WorktreeFiles } from './worktree-files.ts';
 
 const STDERR_TAIL = 2_000;
 /** A method that no agent has: its refusal is the proof of life. */
@@ -90,10 +91,11 @@ export class AcpLife implements AgentLife {
   }
 
   async handshake(signal: AbortSignal): Promise<{ version: string | null }> {
+    const hasFiles = this.#launch.fileAccess === 'worktree';
     const request = {
       protocolVersion: PROTOCOL_VERSION,
       clientInfo: { name: 'agent-supervisor', version: '0.1.0' },
-      clientCapabilities: { fs: { readTextFile: false, writeTextFile: false }, terminal: false },
+      clientCapabilities: { fs: { readTextFile: hasFiles, writeTextFile: hasFiles }, terminal: false },
     };
     const answer = record(await this.#ask('initialize', methods.agent.initialize, request, signal));
     if (answer['protocolVersion'] !== PROTOCOL_VERSION) {
@@ -117,6 +119,8 @@ export class AcpLife implements AgentLife {
 
   async openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
     const session = new AcpSession(request);
+    await expectDirectory(request.directory);
+    await session.files.pin();
     session.check({ ...request, blocks: [] });
     if (request.resume === undefined) await this.#create(session, signal);
     else if (!(await this.#continue(session, request.resume, signal)))
@@ -256,8 +260,30 @@ export class AcpLife implements AgentLife {
       const session = this.#sessions.get(params.sessionId);
       return (await session?.ask(record(params))) ?? CANCELLED;
     });
+    if (this.#launch.fileAccess === 'worktree') this.#serveFiles(app);
     this.#connection = app.connect(this.#wire.stream);
     this.#connection.closed.catch(() => undefined); // The end of the process tells why.
+  }
+
+  #serveFiles(app: ReturnType<typeof client>): void {
+    app.onRequest(methods.client.fs.readTextFile, async ({ params: { sessionId, path, line, limit } }) => ({
+      content: await this.#filesOf(sessionId, (files) => files.read(path, { line, limit })),
+    }));
+    app.onRequest(methods.client.fs.writeTextFile, async ({ params: { sessionId, path, content } }) => {
+      await this.#filesOf(sessionId, (files) => files.write(path, content));
+      return {};
+    });
+  }
+
+  /** What is refused is the agent's to hear, as a wrong parameter of its own. */
+  async #filesOf<T>(sessionId: string, work: (files: WorktreeFiles) => Promise<T>): Promise<T> {
+    const session = this.#sessions.get(sessionId);
+    if (!session) throw new RequestError(INVALID_PARAMS, `There is no session ${sessionId}.`);
+    try {
+      return await work(session.files);
+    } catch (error) {
+      throw new RequestError(INVALID_PARAMS, messageOf(error));
+    }
   }
 
   /** Whoever waits for the agent learns that it is gone. */

@@ -4,7 +4,7 @@ import type { Failure } from '../../actors/ports.ts';
 import { type JsonFields, number, record, text } from '../json.ts';
 
 const AUTH_REQUIRED = -32_000;
-const INVALID_PARAMS = -32_602;
+export const INVALID_PARAMS = -32_602;
 const NOT_FOUND = -32_002;
 
 /** An agent's error as the failure of a turn. */

@@ -43,6 +43,11 @@ export interface AcpOptions {
   startAttempts?: number;
   health?: HealthOptions;
   restart?: RestartOptions;
+  /**
+   * Whether the agent may read and write the files of its session's directory through this library: `worktree`, the
+   * default, confines that to plain files inside. It does not confine an agent that has tools of its own: see the README.
+   */
+  fileAccess?: 'worktree' | 'none';
   /** How to log in, by the id that the agent offers. Default: as the agent is configured. */
   authMethod?: string;
 }
@@ -56,6 +61,7 @@ export interface AcpLaunch {
   readonly cwd: string | undefined;
   readonly stopGraceMs: number;
   readonly authMethod: string | undefined;
+  readonly fileAccess: 'worktree' | 'none';
   /** Files that the agent is to read: by the variable that names each. */
   readonly files: Readonly<Record<string, string>>;
 }
@@ -76,6 +82,7 @@ const KNOWN = [
   'startAttempts',
   'health',
   'restart',
+  'fileAccess',
   'authMethod',
 ] as const;
 
@@ -95,6 +102,8 @@ export function resolveAcp(
     cwd: optional(given['cwd'], (value) => expectAbsolutePath('cwd', value)),
     stopGraceMs,
     authMethod: optional(given['authMethod'], (value) => expectString('authMethod', value)),
+    fileAccess:
+      optional(given['fileAccess'], (value) => expectOneOf('fileAccess', value, ['worktree', 'none'])) ?? 'worktree',
     files,
   };
   const handshakeTimeoutMs = duration(given, 'initializeTimeoutMs', 15_000);

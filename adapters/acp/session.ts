@@ -15,6 +15,7 @@ import { hasCapability } from './capabilities.ts';
 import { type JsonFields, list, record, text } from '../json.ts';
 import { requestError } from './failures.ts';
 import { AcpTurn, type Line, type TurnHost } from './turn.ts';
+import { WorktreeFiles } from './worktree-files.ts';
 
 /** Pause between two cancels of work that is to end, in milliseconds. */
 const QUIET_POLL_MS = 250;
@@ -31,6 +32,8 @@ export class AcpSession implements DriverSession, TurnHost {
   /** The updates of a session that is being loaded belong to no turn. */
   replayed: number | undefined;
   capabilities: JsonFields = {};
+  /** The files that the agent may read and write through its client. */
+  readonly files: WorktreeFiles;
   #line: Line | undefined;
   #modes: JsonFields = {};
   #turn: AcpTurn | undefined;
@@ -39,6 +42,7 @@ export class AcpSession implements DriverSession, TurnHost {
   constructor(request: DriverSessionRequest) {
     this.request = request;
     this.directory = request.directory;
+    this.files = new WorktreeFiles(request.directory);
   }
 
   get mode(): string | undefined {

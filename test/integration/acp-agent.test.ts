@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -254,6 +254,27 @@ describe('what an agent asks for', () => {
     const { open } = start();
     const session = await open();
     expect((await session.prompt('[[ask allow_once reject_once]]').result).text).toBe('the-reject_once');
+  });
+});
+
+describe('the files of an agent’s session', () => {
+  it('are read and written through the client inside its directory, and nowhere else', async () => {
+    const { open } = start();
+    const session = await open();
+    const said = async (prompt: string) => (await session.prompt(prompt).result).text;
+    const inside = join(session.directory, 'notes.txt');
+    expect(await said(`[[write ${inside}]]`)).toBe('written');
+    expect(await said(`[[read ${inside}]]`)).toBe('written by the agent');
+    expect(await said('[[read /etc/hostname]]')).toContain('/etc/hostname is refused: it is not in the worktree.');
+    expect(await said(`[[write ${join(root, 'outside.txt')}]]`)).toContain('is refused');
+    expect(existsSync(join(root, 'outside.txt'))).toBe(false);
+  });
+
+  it('are not offered where they are not to be reached', async () => {
+    const { open } = start({ agent: { fileAccess: 'none' } });
+    const session = await open();
+    expect((await session.prompt('[[files]]').result).text).toBe('{"readTextFile":false,"writeTextFile":false}');
+    expect((await session.prompt('[[read /etc/hostname]]').result).text).toContain('Method not found');
   });
 });
 
