@@ -4,13 +4,14 @@ import { withLimit } from '../clock-loop.ts';
 import type { OpenSessionOptions, Session } from '../contract/session.ts';
 import type { SessionStatus } from '../contract/status.ts';
 import { SupervisorError } from '../errors.ts';
-import type { DriverSession, DriverSessionRequest } from '../ports.ts';
+import type { DriverSession } from '../ports.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
 import { invalidOption } from '../validation.ts';
 import { expectOpenOptions } from './open-options.ts';
 import { SessionHandle, type SessionHost } from './session-handle.ts';
 import { SessionLine } from './session-line.ts';
-import { SessionRecord, type SessionSettings } from './session-record.ts';
+import { SessionRecord } from './session-record.ts';
+import { chatOf, keyOf, requestOf, settingsOf, statusOf } from './session-shape.ts';
 
 interface OpenSession {
   readonly record: SessionRecord;
@@ -256,54 +257,6 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Pr
   });
 }
 
-const SEPARATOR = '\0';
-const keyOf = (backendId: string, chatId: string): string => `${backendId}${SEPARATOR}${chatId}`;
-
-const chatOf = (key: string): string => key.slice(key.indexOf(SEPARATOR) + 1);
-
-function settingsOf(options: OpenSessionOptions, key: string): SessionSettings {
-  const { backend: backendId, directory: _, resume: __, signal: ___, ...settings } = options;
-  return { ...settings, backendId, chatId: chatOf(key) };
-}
-
-function requestOf(options: OpenSessionOptions): DriverSessionRequest {
-  const { directory, title, model, agent, mode, mcpServers, resume } = options;
-  return {
-    directory,
-    ...(title === undefined ? {} : { title }),
-    ...(model === undefined ? {} : { model }),
-    ...(agent === undefined ? {} : { agent }),
-    ...(mode === undefined ? {} : { mode }),
-    ...(mcpServers === undefined ? {} : { mcpServers }),
-    ...(resume === undefined || resume === 'auto' || resume === 'never' ? {} : { resume }),
-  };
-}
-
 function closedError(record: SessionRecord): SupervisorError {
   return new SupervisorError('ERR_SESSION_CLOSED', `The session ${record.id} is closed.`, { sessionId: record.id });
-}
-
-function statusOf(record: SessionRecord, backend: Backend): SessionStatus {
-  const { chatId, backendId, model, agent } = record.settings;
-  const { title = record.driver.title } = record.settings;
-  const mode = record.driver.mode ?? record.settings.mode;
-  const { capabilities } = backend;
-  return {
-    id: record.id,
-    chatId,
-    backend: backendId,
-    directory: record.driver.directory,
-    agentSessionId: record.driver.agentSessionId,
-    state: record.carrier.state,
-    detail: record.carrier.detail,
-    generation: record.carrier.generation,
-    queued: record.queue.length,
-    capabilities,
-    ...(record.running ? { running: record.running.id } : {}),
-    ...(title === undefined ? {} : { title }),
-    ...(model === undefined ? {} : { model }),
-    ...(agent === undefined ? {} : { agent }),
-    ...(mode === undefined ? {} : { mode }),
-    ...(record.restored ? { restored: record.restored } : {}),
-  };
 }

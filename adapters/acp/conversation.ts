@@ -1,0 +1,227 @@
+import { client, type ClientConnection, methods, PROTOCOL_VERSION, RequestError } from '@agentclientprotocol/sdk';
+import type { Writable } from 'node:stream';
+import { messageOf, SupervisorError } from '../../actors/errors.ts';
+import type { DriverSession, DriverSessionRequest, McpServer } from '../../actors/ports.ts';
+import { type JsonFields, list, record, text } from '../json.ts';
+import { hasCapability } from './capabilities.ts';
+import { expectDirectory } from './directory.ts';
+import { INVALID_PARAMS, requestError } from './failures.ts';
+import { CANCELLED } from './permission.ts';
+import { AcpSession } from './session.ts';
+import type { Line } from './turn.ts';
+import { Wire } from './wire.ts';
+import type { WorktreeFiles } from './worktree-files.ts';
+
+/** A method that no agent has: its refusal is the proof of life. */
+const PROBE_METHOD = '_agent-supervisor/ping';
+
+export interface ConversationOptions {
+  /** What the agent reads. */
+  readonly input: Writable;
+  readonly hasFiles: boolean;
+  /** How to log in; absent: as the agent is configured. */
+  readonly authMethod: string | undefined;
+  readonly onBytes: () => void;
+  readonly onBroken: () => void;
+  readonly onCapabilities: (capabilities: JsonFields) => void;
+}
+
+/** What is said between us and one process life of an agent. */
+export class Conversation {
+  readonly #options: ConversationOptions;
+  readonly #wire: Wire;
+  readonly #connection: ClientConnection;
+  readonly #sessions = new Map<string, AcpSession>();
+  #capabilities: JsonFields = {};
+  #authMethods: readonly string[] = [];
+
+  constructor(options: ConversationOptions) {
+    this.#options = options;
+    this.#wire = new Wire({
+      input: options.input,
+      onUpdate: (sessionId, update) => this.#sessions.get(sessionId)?.update(update),
+      onBytes: options.onBytes,
+      onBroken: options.onBroken,
+    });
+    this.#connection = this.#connect();
+  }
+
+  get isOpen(): boolean {
+    return this.#wire.isOpen;
+  }
+
+  /** The agent has said what it can do. */
+  get isReady(): boolean {
+    return Object.keys(this.#capabilities).length > 0;
+  }
+
+  receive(chunk: Buffer): void {
+    this.#wire.receive(chunk);
+  }
+
+  /** Nobody is at the other end any more; whoever waits learns it. */
+  end(): void {
+    this.#wire.end();
+    for (const session of this.#sessions.values()) session.lost();
+    this.#sessions.clear();
+  }
+
+  async handshake(signal: AbortSignal): Promise<{ version: string | null }> {
+    const { hasFiles } = this.#options;
+    const request = {
+      protocolVersion: PROTOCOL_VERSION,
+      clientInfo: { name: 'agent-supervisor', version: '0.1.0' },
+      clientCapabilities: { fs: { readTextFile: hasFiles, writeTextFile: hasFiles }, terminal: false },
+    };
+    const answer = record(await this.#ask('initialize', methods.agent.initialize, request, signal));
+    if (answer['protocolVersion'] !== PROTOCOL_VERSION) {
+      const message = `The agent speaks version ${String(answer['protocolVersion'])} of the protocol; expected ${PROTOCOL_VERSION}.`;
+      throw new SupervisorError('ERR_VERSION_MISMATCH', message);
+    }
+    this.#capabilities = record(answer['agentCapabilities']);
+    this.#authMethods = list(answer['authMethods']).map((method) => text(record(method)['id']) ?? '');
+    this.#options.onCapabilities(this.#capabilities);
+    const { authMethod: methodId } = this.#options;
+    if (methodId !== undefined) await this.#ask('authenticate', methods.agent.authenticate, { methodId }, signal);
+    return { version: text(record(answer['agentInfo'])['version']) ?? null };
+  }
+
+  async probe(signal: AbortSignal): Promise<void> {
+    await this.#line()
+      .agent.request(PROBE_METHOD, {}, until(signal))
+      .catch((error: unknown) => {
+        if (!(error instanceof RequestError)) throw error; // Any answer is one.
+      });
+  }
+
+  async openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
+    const session = new AcpSession(request);
+    await expectDirectory(request.directory);
+    await session.files.pin();
+    session.check({ ...request, blocks: [] });
+    if (request.resume === undefined) await this.#create(session, signal);
+    else if (!(await this.#continue(session, request.resume, signal)))
+      throw new SupervisorError('ERR_SESSION_NOT_FOUND', `The agent does not know the session ${request.resume}.`);
+    session.restored = request.resume !== undefined;
+    await session.choose({ blocks: [] }, signal);
+    return session;
+  }
+
+  async restoreSession(session: DriverSession, signal: AbortSignal): Promise<'restored' | 'replaced'> {
+    if (!(session instanceof AcpSession)) throw new Error('A session of another kind of agent.');
+    const isContinued = await this.#continue(session, session.agentSessionId, signal);
+    if (!isContinued) await this.#create(session, signal);
+    await session.choose({ blocks: [] }, signal);
+    return isContinued || !session.hasHistory ? 'restored' : 'replaced';
+  }
+
+  async #create(session: AcpSession, signal: AbortSignal): Promise<void> {
+    const { directory: cwd, mcpServers = [] } = session.request;
+    const answer = record(
+      await this.#ask(
+        'session/new',
+        methods.agent.session.new,
+        { cwd, mcpServers: mcpServers.map(toAcpServer) },
+        signal,
+      ),
+    );
+    this.#opened(session, text(answer['sessionId']) ?? '', answer);
+  }
+
+  /** Continues a session of an earlier life, where the agent can: `false` where it cannot, or has forgotten it. */
+  async #continue(session: AcpSession, sessionId: string, signal: AbortSignal): Promise<boolean> {
+    const { directory: cwd, mcpServers = [] } = session.request;
+    const request = { sessionId, cwd, mcpServers: mcpServers.map(toAcpServer) };
+    if (hasCapability(this.#capabilities, 'resume')) {
+      const resumed = await this.#tryTo(methods.agent.session.resume, request, signal);
+      if (resumed) this.#opened(session, sessionId, resumed);
+      if (resumed) return true;
+    }
+    if (this.#capabilities['loadSession'] !== true) return false;
+    this.#sessions.set(sessionId, session);
+    session.replayed = 0;
+    const loaded = await this.#tryTo(methods.agent.session.load, request, signal);
+    const { replayed } = session;
+    session.replayed = undefined;
+    this.#sessions.delete(sessionId);
+    const isEmpty = replayed === 0 && session.hasHistory; // [qwen] Any id can be loaded: an unknown one is an empty session.
+    if (!loaded || isEmpty) return false;
+    this.#opened(session, sessionId, loaded);
+    return true;
+  }
+
+  /** `undefined` where the agent refuses; what it advertises and does not have is no failure. */
+  async #tryTo(method: string, request: object, signal: AbortSignal): Promise<JsonFields | undefined> {
+    try {
+      return record(await this.#line().agent.request(method, request, until(signal)));
+    } catch (error) {
+      if (error instanceof RequestError) return undefined;
+      throw requestError(method, error);
+    }
+  }
+
+  #opened(session: AcpSession, sessionId: string, answer: JsonFields): void {
+    this.#sessions.set(sessionId, session);
+    session.opened(this.#line(), sessionId, answer, this.#capabilities);
+  }
+
+  async #ask(what: string, method: string, request: object, signal: AbortSignal): Promise<unknown> {
+    try {
+      return await this.#line().agent.request(method, request, until(signal));
+    } catch (error) {
+      const isAuth = error instanceof RequestError && error.code === -32_000;
+      const hint = isAuth
+        ? ` Log in with the agent first; it offers ${this.#authMethods.join(', ') || 'no method'}.`
+        : '';
+      throw requestError(what, error, hint);
+    }
+  }
+
+  #line(): Line {
+    return { wire: this.#wire, agent: this.#connection.agent };
+  }
+
+  #connect(): ClientConnection {
+    const app = client({ name: 'agent-supervisor' });
+    app.onRequest(methods.client.session.requestPermission, async ({ params }) => {
+      const session = this.#sessions.get(params.sessionId);
+      return (await session?.ask(record(params))) ?? CANCELLED;
+    });
+    if (this.#options.hasFiles) this.#serveFiles(app);
+    const connection = app.connect(this.#wire.stream);
+    connection.closed.catch(() => undefined); // The end of the process tells why.
+    return connection;
+  }
+
+  #serveFiles(app: ReturnType<typeof client>): void {
+    app.onRequest(methods.client.fs.readTextFile, async ({ params: { sessionId, path, line, limit } }) => ({
+      content: await this.#filesOf(sessionId, (files) => files.read(path, { line, limit })),
+    }));
+    app.onRequest(methods.client.fs.writeTextFile, async ({ params: { sessionId, path, content } }) => {
+      await this.#filesOf(sessionId, (files) => files.write(path, content));
+      return {};
+    });
+  }
+
+  /** What is refused is the agent's to hear, as a wrong parameter of its own. */
+  async #filesOf<T>(sessionId: string, work: (files: WorktreeFiles) => Promise<T>): Promise<T> {
+    const session = this.#sessions.get(sessionId);
+    if (!session) throw new RequestError(INVALID_PARAMS, `There is no session ${sessionId}.`);
+    try {
+      return await work(session.files);
+    } catch (error) {
+      throw new RequestError(INVALID_PARAMS, messageOf(error));
+    }
+  }
+}
+
+const until = (signal: AbortSignal) => ({ cancellationSignal: signal, stopWaitingOnCancel: true });
+
+const variables = (values: Record<string, string> = {}) =>
+  Object.entries(values).map(([name, value]) => ({ name, value }));
+
+function toAcpServer(server: McpServer) {
+  return 'command' in server
+    ? { name: server.name, command: server.command, args: server.args ?? [], env: variables(server.env) }
+    : { type: server.type, name: server.name, url: server.url, headers: variables(server.headers) };
+}
