@@ -216,6 +216,8 @@ export interface DriverTurn {
   withdraw(): void;
   cancel(signal: AbortSignal): Promise<void>;
   answer(askId: string, answer: PermissionDecision | QuestionAnswer, signal: AbortSignal): Promise<void>;
+  /** The readers are behind, or no longer: what is still to come waits at the agent, where nobody else is kept waiting. */
+  hold(isHeld: boolean): void;
   /** No more events of this turn. */
   end(): void;
 }

@@ -6,6 +6,9 @@ import type { Clock } from '../contract/supervisor.ts';
 import type { DecisionAsk, DriverTurn, TurnRequest, TurnSink } from '../ports.ts';
 import { type FeedLimits, TurnFeed } from './turn-feed.ts';
 
+/** A reader that reads nothing for this long is not waited for any longer, in milliseconds. */
+const HOLD_LIMIT_MS = 10_000;
+
 /** What the data plane of a turn needs of the rest. */
 export interface TurnPlace {
   readonly clock: Clock;
@@ -43,12 +46,14 @@ export class TurnRuntime implements TurnSink {
   #usage: Usage | undefined;
   #settled = false;
   #onSign: (() => void) | undefined;
+  /** The agent waits for the readers until this timer is over. */
+  #held: { readonly timer: unknown } | undefined;
 
   constructor(id: string, request: TurnRequest, place: TurnPlace) {
     this.id = id;
     this.request = request;
     this.#place = place;
-    this.feed = new TurnFeed(place.limits);
+    this.feed = new TurnFeed(place.limits, (isBehind) => this.#hold(isBehind));
     this.#lastSeenAt = place.clock.now();
     let resolve!: (result: TurnResult) => void;
     this.result = new Promise((settle) => (resolve = settle));
@@ -72,8 +77,9 @@ export class TurnRuntime implements TurnSink {
     return this.#driver;
   }
 
+  /** While the agent waits for the readers, its silence says nothing. */
   get lastSeenAt(): number {
-    return this.#lastSeenAt;
+    return this.#held ? this.#place.clock.now() : this.#lastSeenAt;
   }
 
   /** Whether the backend may still be working on it. */
@@ -160,6 +166,17 @@ export class TurnRuntime implements TurnSink {
 
   retract(askId: string): void {
     this.#place.retract(this, askId);
+  }
+
+  /** The agent waits while its readers read at all; one that has stopped loses the oldest, and is told. */
+  #hold(isBehind: boolean): void {
+    const { clock } = this.#place;
+    if (this.#held) clock.clearTimeout(this.#held.timer);
+    this.touch();
+    const readTo = this.feed.readTo;
+    const timer = isBehind && clock.setTimeout(() => this.#hold(this.feed.readTo > readTo), HOLD_LIMIT_MS);
+    this.#held = isBehind ? { timer } : undefined;
+    this.#driver?.hold(isBehind);
   }
 
   #deliver(event: TurnEvent): void {

@@ -51,7 +51,7 @@ export class AcpLife implements AgentLife {
   }
 
   lastSeenAt(): number {
-    return this.#lastSeenAt;
+    return this.#conversation?.isHeldUp === true ? this.#clock.now() : this.#lastSeenAt;
   }
 
   get isConnected(): boolean {
@@ -123,13 +123,14 @@ export class AcpLife implements AgentLife {
       env: childEnvironment({ inheritEnv, env, never: [], mark }),
       mark,
       redactor: this.#redactor,
+      hasInput: true,
       onOutput: (chunk) => this.#conversation?.receive(chunk),
       onExit: () => this.#conversation?.end(),
       onEnd: () => undefined,
     });
     this.#process = process;
     if (process.pid !== undefined && process.input) {
-      this.#conversation = this.#converse(process.input);
+      this.#conversation = this.#converse(process, process.input);
       this.#observer.spawned(process.pid);
     }
     return process.gone;
@@ -141,10 +142,11 @@ export class AcpLife implements AgentLife {
     return Object.fromEntries(files.map(([name, content]) => [name, this.#files.write(name.toLowerCase(), content)]));
   }
 
-  #converse(input: Writable): Conversation {
+  #converse(process: ManagedProcess, input: Writable): Conversation {
     const { fileAccess, authMethod } = this.#launch;
     return new Conversation({
       input,
+      flow: (isRead) => process.flow(isRead),
       hasFiles: fileAccess === 'worktree',
       authMethod,
       onBytes: () => (this.#lastSeenAt = this.#clock.now()),

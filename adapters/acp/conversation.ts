@@ -18,6 +18,8 @@ const PROBE_METHOD = '_agent-supervisor/ping';
 export interface ConversationOptions {
   /** What the agent reads. */
   readonly input: Writable;
+  /** Begins or ceases to read its output. */
+  readonly flow: (isRead: boolean) => void;
   readonly hasFiles: boolean;
   /** How to log in; absent: as the agent is configured. */
   readonly authMethod: string | undefined;
@@ -39,6 +41,7 @@ export class Conversation {
     this.#options = options;
     this.#wire = new Wire({
       input: options.input,
+      flow: options.flow,
       onUpdate: (sessionId, update) => this.#sessions.get(sessionId)?.update(update),
       onBytes: options.onBytes,
       onBroken: options.onBroken,
@@ -48,6 +51,11 @@ export class Conversation {
 
   get isOpen(): boolean {
     return this.#wire.isOpen;
+  }
+
+  /** It is we who do not read: the agent's silence says nothing. */
+  get isHeldUp(): boolean {
+    return this.#wire.valve.isShut;
   }
 
   /** The agent has said what it can do. */
@@ -178,7 +186,11 @@ export class Conversation {
   }
 
   #line(): Line {
-    return { wire: this.#wire, agent: this.#connection.agent };
+    return {
+      wire: this.#wire,
+      agent: this.#connection.agent,
+      hold: (holder, isHeld) => this.#wire.valve.hold(holder, isHeld && this.#sessions.size === 1),
+    };
   }
 
   #connect(): ClientConnection {

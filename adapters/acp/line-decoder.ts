@@ -22,8 +22,12 @@ export class LineDecoder {
   write(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
-      this.#keep(chunk.subarray(start, end));
-      this.#endLine();
+      if (this.#length === 0 && end - start <= this.#options.maxLineBytes) {
+        this.#options.onLine(chunk.toString('utf8', start, end)); // Most lines are whole, and need no copy.
+      } else {
+        this.#keep(chunk.subarray(start, end));
+        this.#endLine();
+      }
       start = end + 1;
     }
     if (start < chunk.length) this.#keep(chunk.subarray(start));
@@ -46,7 +50,6 @@ export class LineDecoder {
     this.#parts = [];
     this.#length = 0;
     this.#isOverflowing = false;
-    if (isWhole)
-      this.#options.onLine((parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)).toString('utf8'));
+    if (isWhole) this.#options.onLine(Buffer.concat(parts).toString('utf8'));
   }
 }

@@ -20,6 +20,8 @@ import type { Answer, Wire } from './wire.ts';
 export interface Line {
   readonly wire: Wire;
   readonly agent: ClientConnection['agent'];
+  /** The output waits for this holder, unless other sessions would wait, too. */
+  readonly hold: (holder: object, isHeld: boolean) => void;
 }
 
 /** What a turn needs of its session. */
@@ -46,6 +48,8 @@ export class AcpTurn implements DriverTurn {
   >();
   readonly #withdrawn = new AbortController();
   #answered: (() => void) | undefined;
+  /** The connection that it was sent over. */
+  #sentOver: Line | undefined;
   #asked = 0;
   #isCancelled = false;
   #isOver = false;
@@ -93,6 +97,7 @@ export class AcpTurn implements DriverTurn {
   async cancel(): Promise<void> {
     const isFirst = !this.#isCancelled;
     this.#isCancelled = true;
+    this.hold(false);
     const { agent } = this.#host.line();
     await agent.notify(methods.agent.session.cancel, { sessionId: this.#host.agentSessionId });
     this.#cancelAsks();
@@ -106,8 +111,14 @@ export class AcpTurn implements DriverTurn {
     return Promise.resolve();
   }
 
+  /** Not once it is cancelled: the answer to that is to be read. */
+  hold(isHeld: boolean): void {
+    this.#sentOver?.hold(this, isHeld && !this.#isCancelled && !this.#isOver);
+  }
+
   end(): void {
     this.#isOver = true;
+    this.hold(false);
     this.#cancelAsks();
   }
 
@@ -120,10 +131,12 @@ export class AcpTurn implements DriverTurn {
   }
 
   #prompt(): void {
-    const { wire, agent } = this.#host.line();
+    const line = this.#host.line();
+    const { wire, agent } = line;
     const { agentSessionId: sessionId, capabilities } = this.#host;
     const prompt = promptBlocks(this.#request.blocks, capabilities);
     this.#host.busyUntil(new Promise((resolve) => (this.#answered = resolve)));
+    this.#sentOver = line;
     wire.watchPrompt(sessionId, (answer) => this.#settle(answer));
     // The answer is read from the wire, in order; a failure of the connection is the end of the process life.
     agent.request(methods.agent.session.prompt, { sessionId, prompt }).catch(() => undefined);

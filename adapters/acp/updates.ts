@@ -98,7 +98,9 @@ function saidOf(type: 'text' | 'reasoning', update: JsonFields): AgentEvent | un
   const content = record(update['content']);
   const said = text(content['text']);
   if (content['type'] !== 'text' || said === undefined) return { type: 'unknown', raw: update };
-  return said === '' ? undefined : { type, text: said, ...present('messageId', text(update['messageId'])) };
+  if (said === '') return undefined;
+  const messageId = text(update['messageId']);
+  return messageId === undefined ? { type, text: said } : { type, text: said, messageId };
 }
 
 function outputOf(content: readonly unknown[]): string {

@@ -1,16 +1,24 @@
 import type { Writable } from 'node:stream';
 import { type AnyMessage, methods, type Stream } from '@agentclientprotocol/sdk';
 import { type JsonFields, record, text } from '../json.ts';
+import { ChunkTemplate } from './chunk-template.ts';
+import { Flood } from './flood.ts';
 import { LineDecoder } from './line-decoder.ts';
+import { Valve } from './valve.ts';
 
 /** The SDK's own limit of one message, in bytes. */
 const MAX_LINE_BYTES = 32 * 1024 * 1024;
+
+/** Requests of the agent that wait for our answers. With more of them it is not read until some are answered. */
+const MAX_REQUESTS = 64;
 
 /** What an agent answered to a request. */
 export type Answer = { readonly result: JsonFields } | { readonly error: JsonFields };
 
 export interface WireOptions {
   readonly input: Writable;
+  /** Begins or ceases to read its output. */
+  readonly flow: (isRead: boolean) => void;
   /** An update of a session, in the order in which it came. */
   readonly onUpdate: (sessionId: string, update: JsonFields) => void;
   /** Anything came. */
@@ -29,11 +37,16 @@ export class Wire {
   readonly stream: Stream;
   /** Lines that were no message. */
   noise = 0;
+  /** Who holds up the agent's output, and whether anybody does. */
+  readonly valve: Valve;
   readonly #options: WireOptions;
   readonly #decoder: LineDecoder;
   /** By session: whose prompt is about to be written; by request: whose answer is to come. */
   readonly #prompting = new Map<string, (answer: Answer) => void>();
   readonly #prompted = new Map<unknown, (answer: Answer) => void>();
+  readonly #requests = new Set<unknown>();
+  readonly #template = new ChunkTemplate();
+  readonly #flood = new Flood((isHeld) => this.valve.hold(this, isHeld));
   /** The SDK reads no more. */
   #isCancelled = false;
   #incoming!: ReadableStreamDefaultController<AnyMessage>;
@@ -41,6 +54,7 @@ export class Wire {
 
   constructor(options: WireOptions) {
     this.#options = options;
+    this.valve = new Valve(options.flow);
     this.#decoder = new LineDecoder({
       maxLineBytes: MAX_LINE_BYTES,
       onLine: (line) => this.#onLine(line),
@@ -63,6 +77,7 @@ export class Wire {
   receive(chunk: Buffer): void {
     this.#options.onBytes();
     this.#decoder.write(chunk);
+    if (!this.#isEnded) this.#flood.note();
   }
 
   /** The answer to the session's next prompt goes to `onAnswer` when it is its turn among the updates. */
@@ -74,19 +89,26 @@ export class Wire {
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#flood.end();
     this.#prompting.clear();
     this.#prompted.clear();
     if (!this.#isCancelled) this.#incoming.close();
   }
 
   #onLine(line: string): void {
+    const like = this.#template.read(line);
+    if (like) return this.#onUpdate(like);
     const message = parse(line);
     if (!message) {
       if (line.trim() !== '') this.noise += 1;
       return;
     }
-    if (message['method'] === 'session/update' && message['id'] === undefined) return this.#onUpdate(message);
+    if (message['method'] === 'session/update' && message['id'] === undefined) {
+      this.#template.learn(line, message);
+      return this.#onUpdate(message);
+    }
     if (message['method'] === undefined) this.#onAnswer(message);
+    else if (message['id'] !== undefined) this.#countRequests(() => this.#requests.add(message['id']));
     if (!this.#isEnded && !this.#isCancelled) this.#incoming.enqueue(message as AnyMessage);
   }
 
@@ -113,7 +135,13 @@ export class Wire {
     if (onAnswer) this.#prompted.set(request['id'], onAnswer);
   }
 
+  #countRequests(change: () => void): void {
+    change();
+    this.valve.hold(this.#requests, this.#requests.size > MAX_REQUESTS);
+  }
+
   #write(message: AnyMessage): Promise<void> {
+    if (!('method' in message)) this.#countRequests(() => this.#requests.delete(message.id));
     if ('method' in message && message.method === methods.agent.session.prompt) this.#notePrompt(record(message));
     const { input } = this.#options;
     if (!input.writable) return Promise.reject(new Error('The agent does not read any more.'));

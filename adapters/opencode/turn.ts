@@ -138,6 +138,9 @@ export class OpencodeTurn implements DriverTurn {
     if (rejected) this.translator.rejected(askId);
   }
 
+  /** One stream carries many sessions: it waits for nobody. */
+  hold(): void {}
+
   end(): void {
     this.place.demultiplexer.detach(this.translator);
   }

@@ -17,8 +17,12 @@ export interface ManagedProcessOptions {
   readonly redactor: Redactor;
   /** The output, line by line; long lines are cut. */
   readonly onLine?: (line: string) => void;
-  /** The output as it comes; what reads it this way writes to `input`, too. */
+  /** The output as it comes. */
   readonly onOutput?: (chunk: Buffer) => void;
+  /** The error output as it comes. Its end is kept in any case. */
+  readonly onErrorOutput?: (chunk: Buffer) => void;
+  /** Whether it reads what is written to `input`. */
+  readonly hasInput?: boolean;
   /** Called once, when the process has exited and its output was read; what it started may still be there. */
   readonly onExit?: () => void;
   /** Called once, when the process and what it started are gone. */
@@ -86,12 +90,19 @@ export class ManagedProcess {
         lineSplitter((line) => options.onLine?.(line)),
       );
     drain(this.#child.stderr, (text) => this.#stderr.write(text));
+    if (options.onErrorOutput) this.#child.stderr.on('data', options.onErrorOutput);
     this.gone = this.#awaitEnd();
   }
 
-  /** The input of a process whose output is read as it comes. */
+  /** The input of a process that has one. */
   get input(): Writable | null {
     return this.#child.stdin;
+  }
+
+  /** Whether its output is read. Unread, it fills the pipe, and the process waits; after its exit all is read. */
+  flow(isRead: boolean): void {
+    if (isRead) this.#child.stdout.resume();
+    else if (!this.#exited) this.#child.stdout.pause();
   }
 
   /** The last characters of the error output, without secrets. */
@@ -130,6 +141,7 @@ export class ManagedProcess {
   async #awaitEnd(): Promise<ProcessEnd> {
     const exit = await exitOf(this.#child);
     this.#exited = true;
+    this.flow(true);
     const read = drained(this.#child).then(() => this.#options.onExit?.());
     const [survivors] = await Promise.all([this.#sweep(), read]);
     this.#child.stdin?.destroy();
@@ -149,7 +161,7 @@ export class ManagedProcess {
   }
 }
 
-function spawnChild({ command, args, cwd, env, onOutput }: ManagedProcessOptions) {
+function spawnChild({ command, args, cwd, env, hasInput = false }: ManagedProcessOptions) {
   return execa(command, args, {
     cwd,
     env,
@@ -158,7 +170,7 @@ function spawnChild({ command, args, cwd, env, onOutput }: ManagedProcessOptions
     cleanup: false,
     buffer: false,
     reject: false,
-    stdin: onOutput ? 'pipe' : 'ignore',
+    stdin: hasInput ? 'pipe' : 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
   });

@@ -117,3 +117,79 @@ describe('the events of a turn', () => {
     expect(await read(feed)).toHaveLength(2);
   });
 });
+
+describe('the readers of a turn', () => {
+  const bounds = { maxBufferedEvents: 160, maxTextBytes: 16_000 }; // Behind from more than 20 events or 2,000 characters.
+
+  function watched() {
+    const told: boolean[] = [];
+    const feed = new TurnFeed(bounds, (isBehind) => void told.push(isBehind));
+    const fill = (count: number) => {
+      for (let attempt = 0; attempt < count; attempt += 1) feed.push(retry(attempt));
+    };
+    return { feed, told, fill };
+  }
+
+  it('are behind when much is unread, and no longer when half of that is read', async () => {
+    const { feed, told, fill } = watched();
+    const reader = feed[Symbol.asyncIterator]();
+    fill(1);
+    await reader.next();
+    fill(20);
+    expect(told).toEqual([]);
+    fill(1);
+    expect(told).toEqual([true]);
+    for (let count = 0; count < 10; count += 1) await reader.next();
+    expect(told).toEqual([true]);
+    await reader.next();
+    expect(told).toEqual([true, false]);
+  });
+
+  it('are behind of much text, too, which grows in place', async () => {
+    const { feed, told } = watched();
+    const reader = feed[Symbol.asyncIterator]();
+    feed.push(retry(1));
+    await reader.next();
+    for (let count = 0; count < 3; count += 1) feed.push(text('x'.repeat(700)));
+    expect(told).toEqual([true]);
+    await reader.next();
+    expect(told).toEqual([true, false]);
+  });
+
+  it('are behind no longer when they leave, or the turn is over', async () => {
+    for (const leave of ['return', 'end'] as const) {
+      const { feed, told, fill } = watched();
+      const reader = feed[Symbol.asyncIterator]();
+      fill(1);
+      await reader.next();
+      fill(30);
+      if (leave === 'return') await reader.return?.();
+      else feed.end();
+      expect(told).toEqual([true, false]);
+    }
+  });
+
+  it('are not behind where there are none, nor where one of them keeps up', async () => {
+    const { feed, told, fill } = watched();
+    fill(150);
+    expect(told).toEqual([]);
+    const [slow, quick] = [feed[Symbol.asyncIterator](), feed[Symbol.asyncIterator]()];
+    for (let count = 0; count < 150; count += 1) await quick.next();
+    expect(told.splice(0)).toEqual([true, false]);
+    await slow.next();
+    fill(20);
+    expect(told).toEqual([]);
+  });
+
+  it('that are outrun by the bounds are behind by what is kept', async () => {
+    const { feed, told, fill } = watched();
+    const reader = feed[Symbol.asyncIterator]();
+    fill(1);
+    await reader.next();
+    fill(1_000);
+    expect(told).toEqual([true]);
+    expect(await reader.next()).toEqual({ done: false, value: { type: 'dropped', count: 840 } });
+    for (let count = 0; count < 151; count += 1) await reader.next();
+    expect(told).toEqual([true, false]);
+  });
+});

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { client, methods } from '@agentclientprotocol/sdk';
 import { describe, expect, it } from 'vitest';
+import { until } from '../../fixtures/until.ts';
 import { type Answer, Wire } from '../../../adapters/acp/wire.ts';
 
 /** A wire to an agent that the test plays. */
@@ -8,8 +9,10 @@ function connected() {
   const input = new PassThrough();
   const heard: unknown[] = [];
   const broken: string[] = [];
+  const flow: boolean[] = [];
   const wire = new Wire({
     input,
+    flow: (isRead) => void flow.push(isRead),
     onUpdate: (sessionId, update) => heard.push([sessionId, update['sessionUpdate']]),
     onBytes: () => undefined,
     onBroken: (reason) => broken.push(reason),
@@ -22,7 +25,7 @@ function connected() {
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as { id?: number; method?: string });
-  return { wire, agent, heard, broken, say, written };
+  return { wire, agent, heard, broken, flow, say, written };
 }
 
 const update = (sessionId: string, sessionUpdate: string) => ({
@@ -63,6 +66,25 @@ describe('the wire to an agent', () => {
     say(update('s', 'fine'));
     await new Promise(setImmediate);
     expect([wire.noise, heard, written()]).toEqual([6, [['s', 'fine']], []]);
+  });
+
+  it('is not read while too many of the agent’s requests wait for an answer', async () => {
+    const { wire, flow, say, written } = connected();
+    const ask = (id: number) => ({ jsonrpc: '2.0', id, method: 'unheard/of', params: {} });
+    say(...Array.from({ length: 65 }, (_, id) => ask(id)));
+    expect([flow, wire.valve.isShut]).toEqual([[false], true]);
+    await until('they are answered', () => !wire.valve.isShut, 5_000);
+    expect([flow, written().length > 0]).toEqual([[false, true], true]);
+  });
+
+  it('that brings many small pieces is read in fewer', async () => {
+    const { wire, flow, heard } = connected();
+    const line = Buffer.from(`${JSON.stringify(update('s', 'one'))}\n`);
+    for (let count = 0; count < 16; count += 1) wire.receive(line);
+    expect([flow, heard.length]).toEqual([[false], 16]);
+    await until('it is read again', () => flow.length === 2, 5_000);
+    wire.receive(line);
+    expect([flow, heard.length]).toEqual([[false, true], 17]);
   });
 
   it('takes lines that end as on Windows', () => {

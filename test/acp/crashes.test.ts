@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { firstText, scriptedAgents, slow } from '../fixtures/scripted-agent.ts';
+import { until } from '../fixtures/until.ts';
+
+const { start } = scriptedAgents();
+
+describe('an agent that dies', () => {
+  it('in the middle of a turn leaves it indeterminate, is restarted for the next one, and remembers', async () => {
+    const { open, sessions, handle } = start();
+    const session = await open();
+    const { agentSessionId } = session;
+    const turn = session.prompt(slow);
+    await firstText(turn);
+    const killedAt = performance.now();
+    process.kill(handle.status().pid ?? Number.NaN, 'SIGKILL');
+    expect(await turn.result).toMatchObject({ outcome: 'indeterminate', error: { code: 'ERR_BACKEND_EXITED' } });
+    expect(performance.now() - killedAt).toBeLessThan(1_000);
+    expect(await session.prompt('[[recall]]').result).toMatchObject({ outcome: 'completed', text: slow });
+    expect([sessions, session.agentSessionId]).toEqual([['created', 'restored'], agentSessionId]);
+    expect(session.status().restored).toBe('restored');
+  });
+
+  it('by itself, too, and a prompt that comes at that moment is run once, by the next one', async () => {
+    const { open } = start();
+    const session = await open();
+    const turn = session.prompt('[[crash]]');
+    const next = session.prompt('[[say after]]');
+    expect(await turn.result).toMatchObject({ outcome: 'indeterminate' });
+    expect(await next.result).toMatchObject({ outcome: 'completed', text: 'after' });
+  });
+
+  it('between turns stays down until it is needed', async () => {
+    const { open, handle, transitions } = start();
+    const session = await open();
+    process.kill(handle.status().pid ?? Number.NaN, 'SIGKILL');
+    await until('it rests', () => handle.status().state === 'idle', 5_000);
+    expect(handle.status().lastError?.code).toBe('ERR_BACKEND_EXITED');
+    expect(await session.prompt('[[say awake]]').result).toMatchObject({ text: 'awake' });
+    expect(transitions.filter((line) => line === 'idle → starting')).toHaveLength(2);
+  });
+
+  it.each([
+    ['cannot load sessions', ['cannot-load']],
+    ['has forgotten the session', ['forgets']],
+    ['loads an empty session for any id', ['forgets', 'loads-anything']],
+  ])('and %s goes on in a new session, and the host is told', async (_, flags) => {
+    const { open, sessions, handle } = start({ flags });
+    const session = await open();
+    await session.prompt('[[say one]]').result;
+    await handle.restart();
+    expect(await session.prompt('[[recall]]').result).toMatchObject({ outcome: 'completed', text: '' });
+    expect(sessions).toEqual(['created', 'replaced']);
+  });
+
+  it('and says that it resumes sessions, though it does not, loads them', async () => {
+    const { open, sessions, handle } = start({ flags: ['lies-about-resume'] });
+    const session = await open();
+    await session.prompt('[[say one]]').result;
+    await handle.restart();
+    expect((await session.prompt('[[recall]]').result).text).toBe('[[say one]]');
+    expect(sessions).toEqual(['created', 'restored']);
+  });
+});

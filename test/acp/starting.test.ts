@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { program, scriptedAgents, type World } from '../fixtures/scripted-agent.ts';
+import { join } from 'node:path';
+import { until } from '../fixtures/until.ts';
+
+const { start, root } = scriptedAgents();
+
+describe('an agent that does not start', () => {
+  it.each<[string, World, string, string]>([
+    ['is not there', { agent: { command: '/nowhere/agent' } }, 'ERR_SPAWN_FAILED', 'install it'],
+    ['is not executable', { agent: { command: program } }, 'ERR_SPAWN_FAILED', 'EACCES'],
+    [
+      'exits at once',
+      { agent: { command: '/bin/false', restart: { maxRestarts: 0 } } },
+      'ERR_RESTART_LIMIT',
+      'ended with code 1',
+    ],
+    ['speaks another version', { flags: ['speaks-99'] }, 'ERR_VERSION_MISMATCH', 'speaks version 99'],
+    ['wants a login', { flags: ['wants-a-login'] }, 'ERR_AUTH_REQUIRED', 'it offers login'],
+    [
+      'never answers',
+      { flags: ['never-initializes'], agent: { initializeTimeoutMs: 300, restart: { maxRestarts: 0 } } },
+      'ERR_RESTART_LIMIT',
+      'initialize not ready in 300ms',
+    ],
+  ])('because it %s fails with a typed error, and nothing is left', async (_, world, code, message) => {
+    const { open, handle } = start(world);
+    await expect(open()).rejects.toMatchObject({ code, message: expect.stringContaining(message) as string });
+    await until('nothing is left', () => handle.status().instances.length === 0, 5_000);
+  });
+
+  it('for a session that it does not know says so', async () => {
+    const { open } = start({ agent: { restart: { maxRestarts: 0 } } });
+    await expect(open('chat-1', { resume: 'unknown' })).rejects.toMatchObject({ code: 'ERR_RESTART_LIMIT' });
+  });
+
+  it('in a directory that does not exist fails for good', async () => {
+    const { open } = start();
+    await expect(open('chat-1', { directory: join(root, 'nowhere') })).rejects.toMatchObject({
+      code: 'ERR_INVALID_OPTION',
+    });
+  });
+});
