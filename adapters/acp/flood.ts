@@ -2,7 +2,7 @@
 const PIECES = 16;
 const WITHIN_MS = 4;
 /** How long a flood is left to gather, in milliseconds. */
-const GATHER_MS = 2;
+const GATHER_MS = 1;
 
 /**
  * Reading a piece costs the same whatever is in it. An agent that writes many small ones in a row is read in fewer and

@@ -37,6 +37,7 @@ async function benchAgent(
   try {
     await withSupervisor(flags, directory, '[[flood 2000 text]]', expectedLength(2_000)); // Compiled before it is measured.
     await withSdk(flags, directory, '[[flood 2000 text]]', expectedLength(2_000));
+    const { memory } = await withSupervisor(flags, directory, prompt, expected);
     const [ours, theirs] = await inTurns(rounds, [
       async () => (await withSupervisor(flags, directory, prompt, expected)).cpu / updates,
       async () => (await withSdk(flags, directory, prompt, expected)).cpu / updates,
@@ -50,7 +51,6 @@ async function benchAgent(
         'the SDK’s client',
       ),
     );
-    const { memory } = await withSupervisor(flags, directory, prompt, expected);
     print(`resident memory of the host during ${updates} updates: ${memory.toFixed(0)} MiB above the start`);
   } finally {
     rmSync(directory, { recursive: true, force: true });
