@@ -9,7 +9,14 @@ interface Template {
   /** Everything before the text, and everything after it. */
   readonly head: string;
   readonly tail: string;
-  readonly message: JsonFields;
+  readonly chunk: Chunk;
+  readonly content: JsonFields;
+}
+
+/** An update, and whose it is. */
+export interface Chunk {
+  readonly sessionId: string;
+  readonly update: JsonFields;
 }
 
 /**
@@ -19,32 +26,26 @@ interface Template {
 export class ChunkTemplate {
   #known: Template | undefined;
 
-  /** The message of a line that is like the last one. */
-  read(line: string): JsonFields | undefined {
+  /** The update of a line that is like the last one. */
+  read(line: string): Chunk | undefined {
     const known = this.#known;
     if (!known || !line.startsWith(known.head) || !line.endsWith(known.tail)) return undefined;
     const end = line.length - known.tail.length;
     if (end < known.head.length) return undefined;
     const said = line.slice(known.head.length, end);
-    return SPECIAL.test(said) ? undefined : withText(known.message, said);
+    if (SPECIAL.test(said)) return undefined;
+    const { sessionId, update } = known.chunk;
+    return { sessionId, update: { ...update, content: { ...known.content, text: said } } };
   }
 
   /** Remembers a line that was parsed, if it is a chunk whose text can be told from the rest beyond doubt. */
-  learn(line: string, message: JsonFields): void {
+  learn(line: string, chunk: Chunk): void {
     const opening = line.indexOf(OPENING);
     if (opening < 0 || line.indexOf('"content"') !== line.lastIndexOf('"content"')) return;
-    const said = text(contentOf(message)['text']);
+    const content = record(chunk.update['content']);
+    const said = text(content['text']);
     const start = opening + OPENING.length;
     if (said === undefined || SPECIAL.test(said) || !line.startsWith(`${said}"`, start)) return;
-    this.#known = { head: line.slice(0, start), tail: line.slice(start + said.length), message };
+    this.#known = { head: line.slice(0, start), tail: line.slice(start + said.length), chunk, content };
   }
-}
-
-const contentOf = (message: JsonFields): JsonFields => record(record(record(message['params'])['update'])['content']);
-
-function withText(message: JsonFields, said: string): JsonFields {
-  const params = record(message['params']);
-  const update = record(params['update']);
-  const content = { ...record(update['content']), text: said };
-  return { ...message, params: { ...params, update: { ...update, content } } };
 }

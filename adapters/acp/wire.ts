@@ -97,27 +97,30 @@ export class Wire {
 
   #onLine(line: string): void {
     const like = this.#template.read(line);
-    if (like) return this.#onUpdate(like);
+    if (like) return this.#options.onUpdate(like.sessionId, like.update);
     const message = parse(line);
     if (!message) {
       if (line.trim() !== '') this.noise += 1;
       return;
     }
     if (message['method'] === 'session/update' && message['id'] === undefined) {
-      this.#template.learn(line, message);
-      return this.#onUpdate(message);
+      return this.#onUpdate(line, message);
     }
     if (message['method'] === undefined) this.#onAnswer(message);
     else if (message['id'] !== undefined) this.#countRequests(() => this.#requests.add(message['id']));
     if (!this.#isEnded && !this.#isCancelled) this.#incoming.enqueue(message as AnyMessage);
   }
 
-  #onUpdate(message: JsonFields): void {
+  #onUpdate(line: string, message: JsonFields): void {
     const params = record(message['params']);
     const sessionId = text(params['sessionId']);
     const update = record(params['update']);
-    if (sessionId === undefined || text(update['sessionUpdate']) === undefined) this.noise += 1;
-    else this.#options.onUpdate(sessionId, update);
+    if (sessionId === undefined || text(update['sessionUpdate']) === undefined) {
+      this.noise += 1;
+      return;
+    }
+    this.#template.learn(line, { sessionId, update });
+    this.#options.onUpdate(sessionId, update);
   }
 
   #onAnswer(message: JsonFields): void {
