@@ -8,13 +8,23 @@ import type {
   PermissionKind,
   Question,
   QuestionAnswer,
+  Usage,
 } from './contract/events.ts';
 import type { McpServer, Message } from './contract/session.ts';
-import type { SessionCapabilities } from './contract/status.ts';
+import type { SessionCapabilities, SessionMetadata } from './contract/status.ts';
 import type { BackendSession, Clock, Logger } from './contract/supervisor.ts';
 
 export type { AgentEvent, BackendSession, Clock, ContentBlock, Failure, Logger, Message, TurnFact };
-export type { LifeSettings, McpServer, PermissionDecision, Question, QuestionAnswer, SessionCapabilities };
+export type {
+  LifeSettings,
+  McpServer,
+  PermissionDecision,
+  Question,
+  QuestionAnswer,
+  SessionCapabilities,
+  SessionMetadata,
+  Usage,
+};
 
 /** Which sessions share one connection to the server's events. */
 export type StreamScope = 'server' | 'directory' | 'session';
@@ -66,7 +76,6 @@ export interface DriverEnvironment {
 
 /** One backend's way of doing things. It holds no policy: it reports facts and obeys. */
 export interface BackendDriver<L> {
-  readonly capabilities: SessionCapabilities;
   /** Begins a process life. Every life ends with exactly one `ended`, whatever happens. */
   launch(generation: number, observer: LifeObserver): ProcessLife;
   /** Proves that the server is ours and works. Rejects with a `SupervisorError`. */
@@ -91,7 +100,6 @@ export interface BackendDriver<L> {
 
 /** One kind of agent, and how to run it. It holds no policy: it reports facts and obeys. */
 export interface AgentDriver {
-  readonly capabilities: SessionCapabilities;
   /** Begins a process life in a directory. Every life ends with exactly one `ended`, whatever happens. */
   launch(directory: string, generation: number, observer: AgentLifeObserver): AgentLife;
 }
@@ -107,6 +115,8 @@ export interface AgentLife extends ProcessLife {
   /** Whether there is somebody at the other end: it ends before the life does. */
   readonly isConnected: boolean;
   openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession>;
+  /** The sessions of a directory that the agent keeps. */
+  listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]>;
   /** Opens a session of an earlier life again: continued where the agent can, anew otherwise. */
   restoreSession(session: DriverSession, signal: AbortSignal): Promise<'restored' | 'replaced'>;
 }
@@ -173,10 +183,9 @@ export interface DriverSessionRequest {
 export interface DriverSession {
   readonly agentSessionId: string;
   readonly directory: string;
-  readonly title?: string | undefined;
-  /** The mode that the agent says it is in, where it says so. */
-  readonly mode?: string | undefined;
   readonly restored: boolean;
+  readonly capabilities: SessionCapabilities;
+  readonly metadata: SessionMetadata;
   /** Throws `ERR_INVALID_OPTION` for a request that the backend cannot take. */
   check(request: TurnRequest): void;
   /** Rejects with `ERR_INVALID_OPTION` for a model, agent or mode that the backend does not have. */

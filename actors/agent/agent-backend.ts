@@ -5,7 +5,8 @@ import { awaitHealthy } from '../backend/await-healthy.ts';
 import type { Backend, OpenCircumstances, RequestLimits, SessionWork } from '../backend/backend.ts';
 import type { LifeRuntimeOptions } from '../backend/life-runtime.ts';
 import { withLimit } from '../clock-loop.ts';
-import type { BackendStatus, LifecycleState, SessionCapabilities } from '../contract/status.ts';
+import type { BackendStatus, LifecycleState } from '../contract/status.ts';
+import type { BackendSession } from '../contract/supervisor.ts';
 import type { AgentDefinition, AgentDriver, DriverSession, DriverSessionRequest } from '../ports.ts';
 import type { Scope } from '../scope.ts';
 import type { SessionRecord } from '../session/session-record.ts';
@@ -39,10 +40,6 @@ export class AgentBackend implements Backend {
     this.id = options.id;
     this.definition = options.definition;
     this.scope = options.scope;
-  }
-
-  get capabilities(): SessionCapabilities {
-    return this.#options.driver.capabilities;
   }
 
   get agents(): readonly AgentRuntime[] {
@@ -98,13 +95,27 @@ export class AgentBackend implements Backend {
     if (slot) this.#vacate(agent, slot);
   }
 
-  async request<T>({ driver }: SessionRecord, limits: RequestLimits, work: SessionWork<T>): Promise<T> {
+  async request<T>(session: SessionRecord, limits: RequestLimits, work: SessionWork<T>): Promise<T> {
+    const { driver } = session;
     const agent = this.#bySession.get(driver);
-    if (!agent) throw new Error(`A session of ${this.id} has no agent.`);
-    const { startMs, requestMs } = limits;
-    const { clock } = this.#options;
-    if (startMs !== undefined) await awaitHealthy(agent, { clock, timeoutMs: startMs });
-    return withLimit(clock, requestMs, agent.lifeEnded, (signal) => work(driver, signal));
+    if (agent) return this.#ask(agent, limits, (signal) => work(driver, signal));
+    // Its agent is gone with it: another one opens it for this.
+    const slot: AgentSlot = { request: driver, session: driver, generation: 0 };
+    const other = this.#agentAt(`\0${session.id}`, driver.directory);
+    other.slots.add(slot);
+    return this.#ask(other, limits, (signal) => work(driver, signal)).finally(() => this.#vacate(other, slot));
+  }
+
+  /** The sessions that agents keep of a directory: asked of one that runs there, or of one that is started for it. */
+  async listSessions(directory: string, limits: RequestLimits): Promise<BackendSession[]> {
+    const running = this.agents.find((agent) => agent.isOpen && agent.directory === directory);
+    const agent = running ?? this.#agentAt(`\0${directory}`, directory);
+    agent.visitors += 1;
+    const work = async (signal: AbortSignal) => (await agent.process?.listSessions(directory, signal)) ?? [];
+    return this.#ask(agent, limits, work).finally(() => {
+      agent.visitors -= 1;
+      this.#restIfUnused(agent);
+    });
   }
 
   failTurns(failure: Failure): void {
@@ -119,7 +130,7 @@ export class AgentBackend implements Backend {
 
   /** The agent rests, and nobody needs it any more: its actor goes. */
   dropIfUnused(agent: AgentRuntime): void {
-    if (agent.slots.size > 0 || !agent.down || this.#agents.get(agent.key) !== agent) return;
+    if (agent.isNeeded || !agent.down || this.#agents.get(agent.key) !== agent) return;
     this.#agents.delete(agent.key);
     this.#options.command({ type: 'pool.closeAgent', ...agent.place });
   }
@@ -144,9 +155,23 @@ export class AgentBackend implements Backend {
     return withLimit(clock, leftMs, until, (limited) => agent.openSlot(slot, limited));
   }
 
+  async #ask<T>(
+    agent: AgentRuntime,
+    { startMs, requestMs }: RequestLimits,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { clock } = this.#options;
+    if (startMs !== undefined) await awaitHealthy(agent, { clock, timeoutMs: startMs });
+    return withLimit(clock, requestMs, agent.lifeEnded, work);
+  }
+
   /** Another directory is another agent, also for the same conversation. */
   #agentFor(directory: string, chatId: string): AgentRuntime {
     const key = this.definition.settings.share === 'session' ? `${chatId}\0${directory}` : directory;
+    return this.#agentAt(key, directory);
+  }
+
+  #agentAt(key: string, directory: string): AgentRuntime {
     const known = this.#agents.get(key);
     if (known) return known;
     const { scope, clock, logger, driver } = this.#options;
@@ -170,7 +195,11 @@ export class AgentBackend implements Backend {
 
   #vacate(agent: AgentRuntime, slot: AgentSlot): void {
     agent.slots.delete(slot);
-    if (agent.slots.size > 0) return;
+    this.#restIfUnused(agent);
+  }
+
+  #restIfUnused(agent: AgentRuntime): void {
+    if (agent.isNeeded) return;
     agent.send({ type: 'life.stop' });
     this.dropIfUnused(agent);
   }

@@ -30,6 +30,8 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
   readonly place: AgentPlace;
   readonly directory: string;
   readonly slots = new Set<AgentSlot>();
+  /** Callers who need the agent, and no session of it. */
+  visitors = 0;
   /** The current process life. */
   process: AgentLife | undefined;
   /** When its chart broke, within the intensity window; monotonic milliseconds. */
@@ -43,6 +45,10 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
     this.key = options.key;
     this.place = options.place;
     this.directory = options.directory;
+  }
+
+  get isNeeded(): boolean {
+    return this.slots.size > 0 || this.visitors > 0;
   }
 
   get detail(): string {

@@ -4,7 +4,7 @@ import type { BackendStatus } from '../contract/status.ts';
 import type { BackendHandle, BackendSession } from '../contract/supervisor.ts';
 import { SupervisorError } from '../errors.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
-import { expectString } from '../validation.ts';
+import { expectAbsolutePath, expectObject, expectString } from '../validation.ts';
 import type { AgentBackend } from './agent-backend.ts';
 import type { AgentRuntime } from './agent-runtime.ts';
 
@@ -55,8 +55,13 @@ export class PoolHandle implements BackendHandle<never> {
     return Promise.reject(this.#unsupported('has no lease: its agents are reached through sessions'));
   }
 
-  listSessions(): Promise<BackendSession[]> {
-    return Promise.reject(this.#unsupported('cannot list sessions'));
+  async listSessions(request: { directory: string }): Promise<BackendSession[]> {
+    const given = expectObject('listSessions()', request, ['directory']);
+    const directory = expectAbsolutePath('directory', given['directory']);
+    const { state, options, keepAlive } = this.#runtime;
+    if (state !== 'running') throw new SupervisorError('ERR_STOPPED', 'The supervisor is stopping or stopped.');
+    const { openTimeoutMs: limitMs } = options;
+    return this.#backend.listSessions(directory, { startMs: limitMs, requestMs: limitMs }).finally(keepAlive.hold());
   }
 
   spawnedSessions(): ReadonlySet<string> {

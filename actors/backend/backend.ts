@@ -1,4 +1,4 @@
-import type { BackendStatus, LifecycleState, SessionCapabilities } from '../contract/status.ts';
+import type { BackendStatus, LifecycleState } from '../contract/status.ts';
 import type { DriverSession, DriverSessionRequest } from '../ports.ts';
 import type { Scope } from '../scope.ts';
 import type { SessionRecord } from '../session/session-record.ts';
@@ -15,7 +15,6 @@ export interface OpenCircumstances {
 /** One configured thing that can run turns, whatever it is made of. */
 export interface Backend {
   readonly id: string;
-  readonly capabilities: SessionCapabilities;
   readonly sessions: Set<SessionRecord>;
   /** The resources of all that runs for it. */
   readonly scope: Scope;

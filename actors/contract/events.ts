@@ -14,6 +14,9 @@ export interface Usage {
   cacheReadTokens?: number;
   cacheWriteTokens?: number;
   totalTokens?: number;
+  /** What the model's context holds now, and what it can hold, where the agent tells. */
+  contextTokens?: number;
+  maxContextTokens?: number;
   cost?: number;
 }
 

@@ -65,8 +65,28 @@ export interface SessionCapabilities {
   readonly deleteSession: boolean;
 }
 
+/** Something that can be chosen: `id` is what `setMode` and `setModel` take. */
+export interface Choice {
+  readonly id: string;
+  readonly name: string;
+  readonly description?: string;
+}
+
+/** What an agent tells of a session beside its turns; what it does not tell is absent. */
+export interface SessionMetadata {
+  readonly title?: string;
+  readonly model?: string;
+  readonly mode?: string;
+  readonly models?: readonly Choice[];
+  readonly modes?: readonly Choice[];
+  /** Commands that a prompt may begin with, as `/name`. */
+  readonly commands?: readonly { readonly name: string; readonly description?: string }[];
+  /** Tokens in the model's context, and how many it can hold. */
+  readonly context?: { readonly tokens: number; readonly maxTokens?: number };
+}
+
 /** One session, as plain JSON. */
-export interface SessionStatus {
+export interface SessionStatus extends SessionMetadata {
   readonly id: string;
   readonly chatId: string;
   readonly backend: string;
@@ -78,10 +98,7 @@ export interface SessionStatus {
   readonly generation: number;
   readonly queued: number;
   readonly running?: string;
-  readonly title?: string;
-  readonly model?: string;
   readonly agent?: string;
-  readonly mode?: string;
   readonly capabilities: SessionCapabilities;
   readonly restored?: 'restored' | 'replaced';
 }

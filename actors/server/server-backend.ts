@@ -4,7 +4,7 @@ import type { Backend, OpenCircumstances, RequestLimits, SessionWork } from '../
 import { LifeRuntime, type LifeRuntimeOptions } from '../backend/life-runtime.ts';
 import type { Carrier } from '../carrier.ts';
 import { withLimit } from '../clock-loop.ts';
-import type { BackendStatus, SessionCapabilities } from '../contract/status.ts';
+import type { BackendStatus } from '../contract/status.ts';
 import type {
   BackendDriver,
   ConnectionTarget,
@@ -41,10 +41,6 @@ export class ServerBackend extends LifeRuntime implements Backend {
     this.definition = options.definition;
     this.driver = options.driver;
     this.#command = options.command;
-  }
-
-  get capabilities(): SessionCapabilities {
-    return this.driver.capabilities;
   }
 
   send(command: ServerEvent): void {

@@ -1,14 +1,11 @@
 import type { OpenSessionOptions } from '../contract/session.ts';
+import { expectMcpServers } from '../mcp-server-shape.ts';
 import {
   expectAbsolutePath,
   expectFunction,
   expectObject,
-  expectOneOf,
   expectSignal,
   expectString,
-  expectStrings,
-  expectTexts,
-  invalidOption,
   optional,
 } from '../validation.ts';
 
@@ -41,24 +38,4 @@ export function expectOpenOptions(options: OpenSessionOptions): OpenSessionOptio
   optional(given['signal'], (value) => expectSignal('signal', value));
   optional(given['mcpServers'], expectMcpServers);
   return options;
-}
-
-function expectMcpServers(given: unknown): void {
-  if (!Array.isArray(given)) throw invalidOption('mcpServers', 'a list of MCP servers', given);
-  for (const [index, server] of given.entries()) expectMcpServer(`mcpServers[${index}]`, server);
-}
-
-function expectMcpServer(path: string, given: unknown): void {
-  const server = expectObject(path, given, ['name', 'type', 'command', 'args', 'env', 'url', 'headers']);
-  expectString(`${path}.name`, server['name']);
-  const type = expectOneOf(`${path}.type`, server['type'] ?? 'stdio', ['stdio', 'http', 'sse']);
-  if (type === 'stdio') {
-    expectString(`${path}.command`, server['command']);
-    optional(server['args'], (args) => expectStrings(`${path}.args`, args));
-    optional(server['env'], (env) => expectTexts(`${path}.env`, env));
-    return;
-  }
-  expectString(`${path}.url`, server['url']);
-  optional(server['headers'], (headers) => expectTexts(`${path}.headers`, headers));
-  if (server['command'] !== undefined) throw invalidOption(`${path}.type`, 'stdio where there is a command', type);
 }

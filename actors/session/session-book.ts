@@ -55,7 +55,7 @@ export class SessionBook {
   }
 
   statuses(): SessionStatus[] {
-    return [...this.#records.values()].map(({ record, backend }) => statusOf(record, backend));
+    return [...this.#records.values()].map(({ record }) => statusOf(record));
   }
 
   /** A chat id that nobody chose. */
@@ -144,9 +144,8 @@ export class SessionBook {
 
   #hostOf(backend: Backend): SessionHost {
     return {
-      capabilities: backend.capabilities,
       nextTurnId: () => `turn-${(this.#turns += 1)}`,
-      statusOf: (record) => statusOf(record, backend),
+      statusOf: (record) => statusOf(record),
       verify: async (record, choice) => {
         if (record.carrier.isAvailable)
           await this.#request(backend, record, (driver, signal) => driver.verify(choice, signal));

@@ -11,7 +11,6 @@ import type { SessionRecord } from './session-record.ts';
 
 /** What a session asks of the supervisor that it belongs to. */
 export interface SessionHost {
-  readonly capabilities: SessionCapabilities;
   nextTurnId(): string;
   statusOf(session: SessionRecord): SessionStatus;
   /** Rejects for what the backend does not have; a backend that is down is asked when the prompt is sent. */
@@ -56,7 +55,7 @@ export class SessionHandle implements Session {
   }
 
   get capabilities(): SessionCapabilities {
-    return this.#host.capabilities;
+    return this.#record.driver.capabilities;
   }
 
   prompt(input: string | ContentBlock[], options?: PromptOptions): Turn {

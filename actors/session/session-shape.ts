@@ -1,4 +1,3 @@
-import type { Backend } from '../backend/backend.ts';
 import type { OpenSessionOptions } from '../contract/session.ts';
 import type { SessionStatus } from '../contract/status.ts';
 import type { DriverSessionRequest } from '../ports.ts';
@@ -29,11 +28,9 @@ export function requestOf(options: OpenSessionOptions): DriverSessionRequest {
 }
 
 /** One session as plain JSON. */
-export function statusOf(record: SessionRecord, backend: Backend): SessionStatus {
-  const { chatId, backendId, model, agent } = record.settings;
-  const { title = record.driver.title } = record.settings;
-  const mode = record.driver.mode ?? record.settings.mode;
-  const { capabilities } = backend;
+export function statusOf(record: SessionRecord): SessionStatus {
+  const { chatId, backendId, title, model, mode, agent } = record.settings;
+  const { capabilities, metadata } = record.driver;
   return {
     id: record.id,
     chatId,
@@ -46,10 +43,11 @@ export function statusOf(record: SessionRecord, backend: Backend): SessionStatus
     queued: record.queue.length,
     capabilities,
     ...(record.running ? { running: record.running.id } : {}),
-    ...(title === undefined ? {} : { title }),
-    ...(model === undefined ? {} : { model }),
-    ...(agent === undefined ? {} : { agent }),
     ...(mode === undefined ? {} : { mode }),
+    ...(model === undefined ? {} : { model }),
+    ...metadata,
+    ...(title === undefined ? {} : { title }),
+    ...(agent === undefined ? {} : { agent }),
     ...(record.restored ? { restored: record.restored } : {}),
   };
 }

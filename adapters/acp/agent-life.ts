@@ -3,16 +3,16 @@ import { SupervisorError, toFailure } from '../../actors/errors.ts';
 import type {
   AgentLife,
   AgentLifeObserver,
+  BackendSession,
   Clock,
   DriverSession,
   DriverSessionRequest,
   Failure,
 } from '../../actors/ports.ts';
-import type { JsonFields } from '../json.ts';
 import { childEnvironment } from '../process/environment.ts';
 import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
 import { PrivateDirectory } from '../process/private-directory.ts';
-import { Redactor } from '../process/redaction.ts';
+import { Redactor, SECRET_NAME } from '../process/redaction.ts';
 import { nextChildMark } from '../process/run-identity.ts';
 import { Conversation } from './conversation.ts';
 import { expectDirectory } from './directory.ts';
@@ -29,24 +29,16 @@ export class AcpLife implements AgentLife {
   readonly #files = new PrivateDirectory();
   readonly #directory: string;
   readonly #gone: Promise<void>;
-  readonly #onCapabilities: (capabilities: JsonFields) => void;
   #process: ManagedProcess | undefined;
   #conversation: Conversation | undefined;
   #isAbandoned = false;
   #lastSeenAt = Number.NEGATIVE_INFINITY;
 
-  constructor(
-    launch: AcpLaunch,
-    directory: string,
-    clock: Clock,
-    observer: AgentLifeObserver,
-    onCapabilities: (capabilities: JsonFields) => void,
-  ) {
+  constructor(launch: AcpLaunch, directory: string, clock: Clock, observer: AgentLifeObserver) {
     this.#launch = launch;
     this.#directory = launch.cwd ?? directory;
     this.#clock = clock;
     this.#observer = observer;
-    this.#onCapabilities = onCapabilities;
     this.#gone = this.#run();
   }
 
@@ -87,6 +79,10 @@ export class AcpLife implements AgentLife {
 
   openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
     return this.#conversing().openSession(request, signal);
+  }
+
+  listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]> {
+    return this.#conversing().listSessions(directory, signal);
   }
 
   restoreSession(session: DriverSession, signal: AbortSignal): Promise<'restored' | 'replaced'> {
@@ -143,16 +139,24 @@ export class AcpLife implements AgentLife {
   }
 
   #converse(process: ManagedProcess, input: Writable): Conversation {
-    const { fileAccess, authMethod } = this.#launch;
+    const { fileAccess, authMethod, terminals, mcpServers } = this.#launch;
     return new Conversation({
       input,
       flow: (isRead) => process.flow(isRead),
       hasFiles: fileAccess === 'worktree',
+      terminalEnvironment: terminals ? this.#terminalEnvironment() : undefined,
+      mcpServers,
       authMethod,
       onBytes: () => (this.#lastSeenAt = this.#clock.now()),
       onBroken: () => this.kill(),
-      onCapabilities: this.#onCapabilities,
     });
+  }
+
+  /** What the agent itself has, without what its names tell to be secrets. */
+  #terminalEnvironment(): Readonly<Record<string, string>> {
+    const { inheritEnv, env } = this.#launch;
+    const own = childEnvironment({ inheritEnv, env, never: [], mark: '' });
+    return Object.fromEntries(Object.entries(own).filter(([name]) => !SECRET_NAME.test(name)));
   }
 
   #failureOf({ error, code, signal }: ProcessEnd): Failure {

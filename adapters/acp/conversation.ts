@@ -1,19 +1,22 @@
 import { client, type ClientConnection, methods, PROTOCOL_VERSION, RequestError } from '@agentclientprotocol/sdk';
 import type { Writable } from 'node:stream';
-import { messageOf, SupervisorError } from '../../actors/errors.ts';
-import type { DriverSession, DriverSessionRequest, McpServer } from '../../actors/ports.ts';
-import { type JsonFields, list, record, text } from '../json.ts';
+import { SupervisorError } from '../../actors/errors.ts';
+import type { BackendSession, DriverSession, DriverSessionRequest, McpServer } from '../../actors/ports.ts';
+import { type JsonFields, list, present, record, text } from '../json.ts';
+import { VERSION } from '../version.ts';
+import { serveAgent } from './agent-services.ts';
 import { hasCapability } from './capabilities.ts';
 import { expectDirectory } from './directory.ts';
-import { INVALID_PARAMS, requestError } from './failures.ts';
-import { CANCELLED } from './permission.ts';
+import { requestError } from './failures.ts';
+import { toAcpServers } from './mcp-servers.ts';
 import { AcpSession } from './session.ts';
 import type { Line } from './turn.ts';
 import { Wire } from './wire.ts';
-import type { WorktreeFiles } from './worktree-files.ts';
 
 /** A method that no agent has: its refusal is the proof of life. */
 const PROBE_METHOD = '_agent-supervisor/ping';
+/** A list that does not end is cut. */
+const MAX_PAGES = 50;
 
 export interface ConversationOptions {
   /** What the agent reads. */
@@ -21,11 +24,14 @@ export interface ConversationOptions {
   /** Begins or ceases to read its output. */
   readonly flow: (isRead: boolean) => void;
   readonly hasFiles: boolean;
+  /** The environment of the commands that the agent runs through us; absent: it runs none. */
+  readonly terminalEnvironment: Readonly<Record<string, string>> | undefined;
+  /** For every session, beside its own. */
+  readonly mcpServers: readonly McpServer[];
   /** How to log in; absent: as the agent is configured. */
   readonly authMethod: string | undefined;
   readonly onBytes: () => void;
   readonly onBroken: () => void;
-  readonly onCapabilities: (capabilities: JsonFields) => void;
 }
 
 /** What is said between us and one process life of an agent. */
@@ -75,11 +81,15 @@ export class Conversation {
   }
 
   async handshake(signal: AbortSignal): Promise<{ version: string | null }> {
-    const { hasFiles } = this.#options;
+    const { hasFiles, terminalEnvironment } = this.#options;
     const request = {
       protocolVersion: PROTOCOL_VERSION,
-      clientInfo: { name: 'agent-supervisor', version: '0.1.0' },
-      clientCapabilities: { fs: { readTextFile: hasFiles, writeTextFile: hasFiles }, terminal: false },
+      clientInfo: { name: 'agent-supervisor', version: VERSION },
+      clientCapabilities: {
+        fs: { readTextFile: hasFiles, writeTextFile: hasFiles },
+        terminal: terminalEnvironment !== undefined,
+        elicitation: { form: {} },
+      },
     };
     const answer = record(await this.#ask('initialize', methods.agent.initialize, request, signal));
     if (answer['protocolVersion'] !== PROTOCOL_VERSION) {
@@ -88,7 +98,6 @@ export class Conversation {
     }
     this.#capabilities = record(answer['agentCapabilities']);
     this.#authMethods = list(answer['authMethods']).map((method) => text(record(method)['id']) ?? '');
-    this.#options.onCapabilities(this.#capabilities);
     const { authMethod: methodId } = this.#options;
     if (methodId !== undefined) await this.#ask('authenticate', methods.agent.authenticate, { methodId }, signal);
     return { version: text(record(answer['agentInfo'])['version']) ?? null };
@@ -103,7 +112,8 @@ export class Conversation {
   }
 
   async openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
-    const session = new AcpSession(request);
+    const mcpServers = this.#mcpServers(request);
+    const session = new AcpSession({ ...request, mcpServers }, this.#options.terminalEnvironment ?? {});
     await expectDirectory(request.directory);
     await session.files.pin();
     session.check({ ...request, blocks: [] });
@@ -111,35 +121,60 @@ export class Conversation {
     else if (!(await this.#continue(session, request.resume, signal)))
       throw new SupervisorError('ERR_SESSION_NOT_FOUND', `The agent does not know the session ${request.resume}.`);
     session.restored = request.resume !== undefined;
-    await session.choose({ blocks: [] }, signal);
+    await this.#choose(session, signal);
     return session;
+  }
+
+  async listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]> {
+    if (!hasCapability(this.#capabilities, 'list'))
+      throw new SupervisorError('ERR_UNSUPPORTED', 'This agent cannot list its sessions.');
+    const sessions: BackendSession[] = [];
+    for (let cursor: string | undefined, page = 0; page < MAX_PAGES; page += 1) {
+      const request = { cwd: directory, ...present('cursor', cursor) };
+      const answer = record(await this.#ask('session/list', methods.agent.session.list, request, signal));
+      sessions.push(...list(answer['sessions']).map(record).map(listed));
+      cursor = text(answer['nextCursor']);
+      if (cursor === undefined) break;
+    }
+    return sessions.filter((session) => session.directory === directory);
   }
 
   async restoreSession(session: DriverSession, signal: AbortSignal): Promise<'restored' | 'replaced'> {
     if (!(session instanceof AcpSession)) throw new Error('A session of another kind of agent.');
     const isContinued = await this.#continue(session, session.agentSessionId, signal);
     if (!isContinued) await this.#create(session, signal);
-    await session.choose({ blocks: [] }, signal);
+    await this.#choose(session, signal);
     return isContinued || !session.hasHistory ? 'restored' : 'replaced';
   }
 
   async #create(session: AcpSession, signal: AbortSignal): Promise<void> {
     const { directory: cwd, mcpServers = [] } = session.request;
     const answer = record(
-      await this.#ask(
-        'session/new',
-        methods.agent.session.new,
-        { cwd, mcpServers: mcpServers.map(toAcpServer) },
-        signal,
-      ),
+      await this.#ask('session/new', methods.agent.session.new, { cwd, mcpServers: toAcpServers(mcpServers) }, signal),
     );
+    session.cost = 0;
     this.#opened(session, text(answer['sessionId']) ?? '', answer);
+  }
+
+  #mcpServers({ mcpServers: own = [] }: DriverSessionRequest): readonly McpServer[] {
+    const names = new Set(own.map(({ name }) => name));
+    return [...this.#options.mcpServers.filter(({ name }) => !names.has(name)), ...own];
+  }
+
+  /** A session that is not in the mode that was asked for is not open. */
+  async #choose(session: AcpSession, signal: AbortSignal): Promise<void> {
+    try {
+      await session.choose({ blocks: [] }, signal);
+    } catch (error) {
+      this.#sessions.delete(session.agentSessionId);
+      throw error;
+    }
   }
 
   /** Continues a session of an earlier life, where the agent can: `false` where it cannot, or has forgotten it. */
   async #continue(session: AcpSession, sessionId: string, signal: AbortSignal): Promise<boolean> {
     const { directory: cwd, mcpServers = [] } = session.request;
-    const request = { sessionId, cwd, mcpServers: mcpServers.map(toAcpServer) };
+    const request = { sessionId, cwd, mcpServers: toAcpServers(mcpServers) };
     if (hasCapability(this.#capabilities, 'resume')) {
       const resumed = await this.#tryTo(methods.agent.session.resume, request, signal);
       if (resumed) this.#opened(session, sessionId, resumed);
@@ -147,12 +182,11 @@ export class Conversation {
     }
     if (this.#capabilities['loadSession'] !== true) return false;
     this.#sessions.set(sessionId, session);
-    session.replayed = 0;
-    const loaded = await this.#tryTo(methods.agent.session.load, request, signal);
-    const { replayed } = session;
-    session.replayed = undefined;
-    this.#sessions.delete(sessionId);
-    const isEmpty = replayed === 0 && session.hasHistory; // [qwen] Any id can be loaded: an unknown one is an empty session.
+    session.beginReplay();
+    const loaded = await this.#tryTo(methods.agent.session.load, request, signal).finally(() => {
+      this.#sessions.delete(sessionId);
+    });
+    const isEmpty = session.endReplay() === 0 && session.hasHistory; // [qwen] Any id can be loaded: an unknown one is an empty session.
     if (!loaded || isEmpty) return false;
     this.#opened(session, sessionId, loaded);
     return true;
@@ -195,45 +229,23 @@ export class Conversation {
 
   #connect(): ClientConnection {
     const app = client({ name: 'agent-supervisor' });
-    app.onRequest(methods.client.session.requestPermission, async ({ params }) => {
-      const session = this.#sessions.get(params.sessionId);
-      return (await session?.ask(record(params))) ?? CANCELLED;
+    const { hasFiles, terminalEnvironment } = this.#options;
+    serveAgent(app, {
+      hasFiles,
+      hasTerminals: terminalEnvironment !== undefined,
+      session: (sessionId) => this.#sessions.get(sessionId),
     });
-    if (this.#options.hasFiles) this.#serveFiles(app);
     const connection = app.connect(this.#wire.stream);
     connection.closed.catch(() => undefined); // The end of the process tells why.
     return connection;
-  }
-
-  #serveFiles(app: ReturnType<typeof client>): void {
-    app.onRequest(methods.client.fs.readTextFile, async ({ params: { sessionId, path, line, limit } }) => ({
-      content: await this.#filesOf(sessionId, (files) => files.read(path, { line, limit })),
-    }));
-    app.onRequest(methods.client.fs.writeTextFile, async ({ params: { sessionId, path, content } }) => {
-      await this.#filesOf(sessionId, (files) => files.write(path, content));
-      return {};
-    });
-  }
-
-  /** What is refused is the agent's to hear, as a wrong parameter of its own. */
-  async #filesOf<T>(sessionId: string, work: (files: WorktreeFiles) => Promise<T>): Promise<T> {
-    const session = this.#sessions.get(sessionId);
-    if (!session) throw new RequestError(INVALID_PARAMS, `There is no session ${sessionId}.`);
-    try {
-      return await work(session.files);
-    } catch (error) {
-      throw new RequestError(INVALID_PARAMS, messageOf(error));
-    }
   }
 }
 
 const until = (signal: AbortSignal) => ({ cancellationSignal: signal, stopWaitingOnCancel: true });
 
-const variables = (values: Record<string, string> = {}) =>
-  Object.entries(values).map(([name, value]) => ({ name, value }));
-
-function toAcpServer(server: McpServer) {
-  return 'command' in server
-    ? { name: server.name, command: server.command, args: server.args ?? [], env: variables(server.env) }
-    : { type: server.type, name: server.name, url: server.url, headers: variables(server.headers) };
-}
+const listed = (session: JsonFields): BackendSession => ({
+  id: text(session['sessionId']) ?? '',
+  ...present('title', text(session['title'])),
+  ...present('directory', text(session['cwd'])),
+  ...present('updatedAt', text(session['updatedAt'])),
+});

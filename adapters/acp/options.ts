@@ -1,6 +1,8 @@
-import type { AgentPoolSettings } from '../../actors/ports.ts';
+import { expectMcpServers } from '../../actors/mcp-server-shape.ts';
+import type { AgentPoolSettings, McpServer } from '../../actors/ports.ts';
 import {
   expectAbsolutePath,
+  expectBoolean,
   expectDuration,
   expectObject,
   expectOneOf,
@@ -48,6 +50,13 @@ export interface AcpOptions {
    * default, confines that to plain files inside. It does not confine an agent that has tools of its own: see the README.
    */
   fileAccess?: 'worktree' | 'none';
+  /**
+   * Whether the agent may run commands through this library, in its session's directory: processes that end with the
+   * session, in the agent's environment without its secrets. They are not confined to the directory. Default false.
+   */
+  terminals?: boolean;
+  /** MCP servers for every session, beside its own; of two with the same name the session's is taken. */
+  mcpServers?: McpServer[];
   /** How to log in, by the id that the agent offers. Default: as the agent is configured. */
   authMethod?: string;
 }
@@ -62,6 +71,8 @@ export interface AcpLaunch {
   readonly stopGraceMs: number;
   readonly authMethod: string | undefined;
   readonly fileAccess: 'worktree' | 'none';
+  readonly terminals: boolean;
+  readonly mcpServers: readonly McpServer[];
   /** Files that the agent is to read: by the variable that names each. */
   readonly files: Readonly<Record<string, string>>;
 }
@@ -83,6 +94,8 @@ const KNOWN = [
   'health',
   'restart',
   'fileAccess',
+  'terminals',
+  'mcpServers',
   'authMethod',
 ] as const;
 
@@ -104,6 +117,8 @@ export function resolveAcp(
     authMethod: optional(given['authMethod'], (value) => expectString('authMethod', value)),
     fileAccess:
       optional(given['fileAccess'], (value) => expectOneOf('fileAccess', value, ['worktree', 'none'])) ?? 'worktree',
+    terminals: optional(given['terminals'], (value) => expectBoolean('terminals', value)) ?? false,
+    mcpServers: optional(given['mcpServers'], expectMcpServers) ?? [],
     files,
   };
   const handshakeTimeoutMs = duration(given, 'initializeTimeoutMs', 15_000);

@@ -6,61 +6,101 @@ import type {
   DriverSessionRequest,
   DriverTurn,
   Message,
+  SessionCapabilities,
+  SessionMetadata,
   TurnRequest,
   TurnSink,
   VoiceChoice,
 } from '../../actors/ports.ts';
-import { invalidOption } from '../../actors/validation.ts';
-import { hasCapability } from './capabilities.ts';
-import { type JsonFields, list, record, text } from '../json.ts';
+import { type JsonFields, list, number, present, record, text } from '../json.ts';
+import { hasCapability, sessionCapabilities } from './capabilities.ts';
 import { requestError } from './failures.ts';
+import { toAcpServers } from './mcp-servers.ts';
+import { Terminals } from './terminals.ts';
+import { Transcript } from './transcript.ts';
 import { AcpTurn, type Line, type TurnHost } from './turn.ts';
+import { contextOf } from './usage.ts';
+import { AcpVoice } from './voice.ts';
 import { WorktreeFiles } from './worktree-files.ts';
 
 /** Pause between two cancels of work that is to end, in milliseconds. */
 const QUIET_POLL_MS = 250;
 
+/** Not a stable part of the protocol yet. */
+const FORK_METHOD = 'session/fork';
+
 /** A conversation with an agent. It goes over to the next life of the process. */
 export class AcpSession implements DriverSession, TurnHost {
   agentSessionId = '';
   restored = false;
-  title: string | undefined;
   readonly directory: string;
   readonly request: DriverSessionRequest;
   /** Whether a prompt was sent: only then is there something to remember. */
   hasHistory = false;
-  /** The updates of a session that is being loaded belong to no turn. */
-  replayed: number | undefined;
-  capabilities: JsonFields = {};
+  /** What the agent says it can do. */
+  advertised: JsonFields = {};
   /** The files that the agent may read and write through its client. */
   readonly files: WorktreeFiles;
+  /** The commands that it may run through its client. */
+  readonly terminals: Terminals;
+  /** The cost of the session so far, where the agent tells it. */
+  cost: number | undefined;
+  readonly #voice = new AcpVoice();
+  readonly #transcript = new Transcript();
+  #title: string | undefined;
+  #commands: SessionMetadata['commands'];
+  #context: SessionMetadata['context'];
+  /** The updates of a session that is being loaded belong to no turn. */
+  #replayed: number | undefined;
   #line: Line | undefined;
-  #modes: JsonFields = {};
   #turn: AcpTurn | undefined;
   #busy: Promise<void> | undefined;
 
-  constructor(request: DriverSessionRequest) {
+  constructor(request: DriverSessionRequest, terminalEnvironment: Readonly<Record<string, string>>) {
     this.request = request;
     this.directory = request.directory;
     this.files = new WorktreeFiles(request.directory);
+    this.terminals = new Terminals(this.files, terminalEnvironment);
   }
 
-  get mode(): string | undefined {
-    return text(this.#modes['currentModeId']);
+  get capabilities(): SessionCapabilities {
+    return sessionCapabilities(this.advertised, { mode: this.#voice.has('mode'), model: this.#voice.has('model') });
+  }
+
+  get metadata(): SessionMetadata {
+    return {
+      ...this.#voice.metadata,
+      ...present('title', this.#title),
+      ...present('commands', this.#commands),
+      ...present('context', this.#context),
+    };
   }
 
   /** It is open in a life of the agent, under this id. */
-  opened(line: Line, agentSessionId: string, answer: JsonFields, capabilities: JsonFields): void {
+  opened(line: Line, agentSessionId: string, answer: JsonFields, advertised: JsonFields): void {
     this.#line = line;
     this.agentSessionId = agentSessionId;
-    this.capabilities = capabilities;
-    if (answer['modes'] !== undefined && answer['modes'] !== null) this.#modes = record(answer['modes']);
+    this.advertised = advertised;
+    this.#voice.read(answer);
+  }
+
+  /** The agent is about to tell what was said before. */
+  beginReplay(): void {
+    this.#replayed = 0;
+  }
+
+  /** How much it told. */
+  endReplay(): number {
+    const replayed = this.#replayed ?? 0;
+    this.#replayed = undefined;
+    return replayed;
   }
 
   /** The life of the agent is over. */
   lost(): void {
     this.#line = undefined;
     this.#turn?.lost();
+    void this.terminals.end();
   }
 
   line(): Line {
@@ -68,8 +108,10 @@ export class AcpSession implements DriverSession, TurnHost {
     throw new SupervisorError('ERR_BACKEND_EXITED', 'The agent is not running.');
   }
 
-  busyUntil(answered: Promise<void>): void {
+  /** A prompt is sent; `answered` resolves when nothing works on it any more. */
+  prompted(prompt: string, answered: Promise<void>): void {
     this.hasHistory = true;
+    this.#transcript.asked(prompt);
     const busy = answered.then(() => {
       if (this.#busy === busy) this.#busy = undefined;
     });
@@ -77,42 +119,39 @@ export class AcpSession implements DriverSession, TurnHost {
   }
 
   update(update: JsonFields): void {
-    if (update['sessionUpdate'] === 'current_mode_update')
-      this.#modes = { ...this.#modes, currentModeId: update['currentModeId'] };
-    if (update['sessionUpdate'] === 'session_info_update') this.title = text(update['title']) ?? this.title;
-    if (this.replayed !== undefined) this.replayed += 1;
-    else this.#turn?.update(update);
+    const isReplay = this.#replayed !== undefined;
+    if (this.#replayed === 0) this.#transcript.clear();
+    this.#transcript.heard(update, isReplay);
+    this.#note(update);
+    if (this.#replayed === undefined) this.#turn?.update(update);
+    else this.#replayed += 1;
   }
 
-  ask(params: JsonFields) {
-    return this.#turn?.ask(params);
+  askPermission(params: JsonFields) {
+    return this.#turn?.askPermission(params);
   }
 
-  check({ model, agent }: TurnRequest): void {
-    if (agent !== undefined)
-      throw new SupervisorError('ERR_UNSUPPORTED', 'An agent of this kind has no agents of its own.');
-    if (model !== undefined) throw new SupervisorError('ERR_UNSUPPORTED', 'The model of this agent is its own choice.');
+  askQuestion(params: JsonFields) {
+    return this.#turn?.askQuestion(params);
+  }
+
+  check(request: TurnRequest): void {
+    this.#voice.check(request, this.agentSessionId !== '');
   }
 
   verify(choice: VoiceChoice): Promise<void> {
-    return Promise.resolve().then(() => {
-      this.check({ ...choice, blocks: [] });
-      if (choice.mode !== undefined) this.#expectMode(choice.mode);
-    });
+    return Promise.resolve().then(() => this.#voice.verify(choice));
   }
 
-  async choose({ mode = this.request.mode }: TurnRequest, signal: AbortSignal): Promise<void> {
+  async choose(request: TurnRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (mode === undefined || mode === this.mode) return;
-    this.#expectMode(mode);
-    const { agent } = this.line();
-    const request = { sessionId: this.agentSessionId, modeId: mode };
-    await agent
-      .request(methods.agent.session.setMode, request, { cancellationSignal: signal, stopWaitingOnCancel: true })
-      .catch((error: unknown) => {
-        throw requestError(`The mode ${mode} was not taken`, error);
-      });
-    this.#modes = { ...this.#modes, currentModeId: mode };
+    const { mode = this.request.mode, model = this.request.model } = request;
+    await this.#voice.choose(
+      { ...present('mode', mode), ...present('model', model) },
+      this.line(),
+      this.agentSessionId,
+      signal,
+    );
   }
 
   begin(request: TurnRequest, sink: TurnSink): DriverTurn {
@@ -133,27 +172,62 @@ export class AcpSession implements DriverSession, TurnHost {
     }
   }
 
-  fork(): Promise<string> {
-    return Promise.reject(new SupervisorError('ERR_UNSUPPORTED', 'This agent cannot fork a session.'));
+  async fork(signal: AbortSignal): Promise<string> {
+    if (!this.capabilities.fork) throw new SupervisorError('ERR_UNSUPPORTED', 'This agent cannot fork a session.');
+    const { mcpServers = [] } = this.request;
+    const request = {
+      sessionId: this.agentSessionId,
+      cwd: this.directory,
+      mcpServers: toAcpServers(mcpServers),
+    };
+    const forked = await this.#ask('The session was not forked', FORK_METHOD, request, signal);
+    return text(forked['sessionId']) ?? '';
   }
 
   messages(): Promise<Message[]> {
-    return Promise.resolve([]);
+    return Promise.resolve(this.#transcript.messages);
   }
 
-  async close(_: { readonly delete: boolean }, signal: AbortSignal): Promise<void> {
-    if (!hasCapability(this.capabilities, 'close')) return;
+  async close(options: { readonly delete: boolean }, signal: AbortSignal): Promise<void> {
+    await this.terminals.end();
     const request = { sessionId: this.agentSessionId };
-    await this.line()
-      .agent.request(methods.agent.session.close, request, { cancellationSignal: signal, stopWaitingOnCancel: true })
-      .catch((error: unknown) => {
-        throw requestError('The session was not closed', error);
-      });
+    if (hasCapability(this.advertised, 'close'))
+      await this.#ask('The session was not closed', methods.agent.session.close, request, signal);
+    if (!options.delete) return;
+    if (!this.capabilities.deleteSession)
+      throw new SupervisorError('ERR_UNSUPPORTED', 'The session is closed; this agent cannot delete one.');
+    await this.#ask('The session was not deleted', methods.agent.session.delete, request, signal);
   }
 
-  #expectMode(mode: string): void {
-    const known = list(this.#modes['availableModes']).map((one) => text(record(one)['id']) ?? '');
-    if (!known.includes(mode))
-      throw invalidOption('mode', `one of ${known.join(', ') || 'none: the agent has no modes'}`, mode);
+  /** What an update says of the session, whether a turn runs or not. */
+  #note(update: JsonFields): void {
+    switch (update['sessionUpdate']) {
+      case 'current_mode_update':
+      case 'config_option_update':
+        return this.#voice.update(update);
+      case 'session_info_update':
+        this.#title = text(update['title']) ?? this.#title;
+        return;
+      case 'available_commands_update':
+        this.#commands = list(update['availableCommands']).map(record).map(commandOf);
+        return;
+      case 'usage_update':
+        this.#context = contextOf(update) ?? this.#context;
+        this.cost = number(record(update['cost'])['amount']) ?? this.cost;
+    }
+  }
+
+  async #ask(what: string, method: string, request: object, signal: AbortSignal): Promise<JsonFields> {
+    const limits = { cancellationSignal: signal, stopWaitingOnCancel: true };
+    try {
+      return record(await this.line().agent.request(method, request, limits));
+    } catch (error) {
+      throw requestError(what, error);
+    }
   }
 }
+
+const commandOf = (command: JsonFields) => ({
+  name: text(command['name']) ?? '',
+  ...present('description', text(command['description'])),
+});

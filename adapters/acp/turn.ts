@@ -8,11 +8,12 @@ import type {
   TurnRequest,
   TurnSink,
 } from '../../actors/ports.ts';
-import type { JsonFields } from '../json.ts';
-import { text } from '../json.ts';
+import { type JsonFields, record, text } from '../json.ts';
 import { requestError, turnFailure } from './failures.ts';
+import { elicitationAnswer, type ElicitationAnswer, questionAsk } from './elicitation.ts';
 import { CANCELLED, permissionAnswer, permissionAsk, type PermissionAnswer } from './permission.ts';
 import { promptBlocks } from './prompt-blocks.ts';
+import type { Terminals } from './terminals.ts';
 import { UpdateTranslator } from './updates.ts';
 import type { Answer, Wire } from './wire.ts';
 
@@ -27,14 +28,22 @@ export interface Line {
 /** What a turn needs of its session. */
 export interface TurnHost {
   readonly agentSessionId: string;
-  readonly capabilities: JsonFields;
+  readonly advertised: JsonFields;
+  readonly terminals: Terminals;
+  /** The cost of the session so far, where the agent tells it. */
+  readonly cost: number | undefined;
   /** Throws where the agent is not running. */
   line(): Line;
-  /** The prompt is under way from now on. */
-  busyUntil(answered: Promise<void>): void;
+  /** The prompt is under way from now on, until it is answered. */
+  prompted(prompt: string, answered: Promise<void>): void;
   /** Asks for what the prompt wants and the session does not have. */
   choose(request: TurnRequest, signal: AbortSignal): Promise<void>;
 }
+
+/** What the agent waits for. */
+type Asked =
+  | { readonly kind: 'permission'; readonly params: JsonFields; readonly answer: (answer: PermissionAnswer) => void }
+  | { readonly kind: 'question'; readonly params: JsonFields; readonly answer: (answer: ElicitationAnswer) => void };
 
 /** One prompt to an agent. It is answered once, in order with its updates, or its process is gone. */
 export class AcpTurn implements DriverTurn {
@@ -42,10 +51,7 @@ export class AcpTurn implements DriverTurn {
   readonly #request: TurnRequest;
   readonly #sink: TurnSink;
   readonly #updates: UpdateTranslator;
-  readonly #asks = new Map<
-    string,
-    { readonly params: JsonFields; readonly answer: (answer: PermissionAnswer) => void }
-  >();
+  readonly #asks = new Map<string, Asked>();
   readonly #withdrawn = new AbortController();
   #answered: (() => void) | undefined;
   /** The connection that it was sent over. */
@@ -58,7 +64,10 @@ export class AcpTurn implements DriverTurn {
     this.#host = host;
     this.#request = request;
     this.#sink = sink;
-    this.#updates = new UpdateTranslator(sink);
+    this.#updates = new UpdateTranslator(sink, {
+      costBefore: host.cost,
+      terminalText: (id) => host.terminals.textOf(id),
+    });
   }
 
   async send(signal: AbortSignal): Promise<DispatchOutcome> {
@@ -82,14 +91,22 @@ export class AcpTurn implements DriverTurn {
   }
 
   /** The agent asks for permission; the answer comes with the person's decision, and is a cancel where nobody decides. */
-  ask(params: JsonFields): Promise<PermissionAnswer> {
+  askPermission(params: JsonFields): Promise<PermissionAnswer> {
     if (this.#isOver || this.#isCancelled) return Promise.resolve(CANCELLED);
-    this.#updates.begin();
-    this.#asked += 1;
-    const id = `ask-${this.#asked}`;
+    const id = this.#nextAsk();
     return new Promise((answer) => {
-      this.#asks.set(id, { params, answer });
+      this.#asks.set(id, { kind: 'permission', params, answer });
       this.#sink.ask(permissionAsk(id, params));
+    });
+  }
+
+  /** The agent asks a question, with the same rules. */
+  askQuestion(params: JsonFields): Promise<ElicitationAnswer> {
+    if (this.#isOver || this.#isCancelled) return Promise.resolve({ action: 'cancel' });
+    const id = this.#nextAsk();
+    return new Promise((answer) => {
+      this.#asks.set(id, { kind: 'question', params, answer });
+      this.#sink.ask(questionAsk(id, params));
     });
   }
 
@@ -101,14 +118,19 @@ export class AcpTurn implements DriverTurn {
     const { agent } = this.#host.line();
     await agent.notify(methods.agent.session.cancel, { sessionId: this.#host.agentSessionId });
     this.#cancelAsks();
-    if (isFirst) this.#updates.cancelTools();
+    if (!isFirst) return;
+    this.#updates.cancelTools();
+    await this.#host.terminals.killAll();
   }
 
+  /** An answer that does not fit leaves the question open, for one that does. */
   answer(askId: string, answer: PermissionDecision | QuestionAnswer): Promise<void> {
-    const asked = this.#asks.get(askId);
-    this.#asks.delete(askId);
-    if (asked && 'outcome' in answer) asked.answer(permissionAnswer(asked.params, answer));
-    return Promise.resolve();
+    return Promise.resolve().then(() => {
+      const asked = this.#asks.get(askId);
+      if (asked?.kind === 'permission' && 'outcome' in answer) asked.answer(permissionAnswer(asked.params, answer));
+      if (asked?.kind === 'question' && 'action' in answer) asked.answer(elicitationAnswer(asked.params, answer));
+      this.#asks.delete(askId);
+    });
   }
 
   /** Not once it is cancelled: the answer to that is to be read. */
@@ -133,9 +155,10 @@ export class AcpTurn implements DriverTurn {
   #prompt(): void {
     const line = this.#host.line();
     const { wire, agent } = line;
-    const { agentSessionId: sessionId, capabilities } = this.#host;
-    const prompt = promptBlocks(this.#request.blocks, capabilities);
-    this.#host.busyUntil(new Promise((resolve) => (this.#answered = resolve)));
+    const { agentSessionId: sessionId, advertised } = this.#host;
+    const prompt = promptBlocks(this.#request.blocks, advertised);
+    const said = this.#request.blocks.map((block) => (block.type === 'text' ? block.text : '')).join('');
+    this.#host.prompted(said, new Promise((resolve) => (this.#answered = resolve)));
     this.#sentOver = line;
     wire.watchPrompt(sessionId, (answer) => this.#settle(answer));
     // The answer is read from the wire, in order; a failure of the connection is the end of the process life.
@@ -146,12 +169,20 @@ export class AcpTurn implements DriverTurn {
     this.#answered?.();
     this.#cancelAsks();
     if ('error' in answer) return this.#sink.fact({ kind: 'responded', failure: turnFailure(answer.error) });
+    this.#updates.used(record(answer.result['usage']));
     this.#sink.fact({ kind: 'responded', stopReason: text(answer.result['stopReason']) ?? 'end_turn' });
   }
 
+  #nextAsk(): string {
+    this.#updates.begin();
+    this.#asked += 1;
+    return `ask-${this.#asked}`;
+  }
+
   #cancelAsks(): void {
-    for (const [id, { answer }] of this.#asks) {
-      answer(CANCELLED);
+    for (const [id, asked] of this.#asks) {
+      if (asked.kind === 'permission') asked.answer(CANCELLED);
+      else asked.answer({ action: 'cancel' });
       this.#sink.retract(id);
     }
     this.#asks.clear();

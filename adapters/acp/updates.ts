@@ -1,5 +1,7 @@
 import type { AgentEvent, TurnSink } from '../../actors/ports.ts';
+import type { Usage } from '../../actors/ports.ts';
 import { type JsonFields, list, number, present, record, text } from '../json.ts';
+import { contextOf, sum, usageBeside, usageOf } from './usage.ts';
 
 type ToolEvent = Extract<AgentEvent, { type: 'tool' }>;
 type ToolCall = ToolEvent['tool'];
@@ -21,14 +23,27 @@ const METADATA: ReadonlySet<string> = new Set([
   'user_message_chunk',
 ]);
 
+/** What the translation needs to know beside the updates. */
+export interface TurnSurroundings {
+  /** The cost of the session before the turn, where it is known. */
+  readonly costBefore: number | undefined;
+  /** What a terminal of the session has written. */
+  readonly terminalText: (terminalId: string) => string | undefined;
+}
+
 /** Turns the updates of one turn into its events. */
 export class UpdateTranslator {
   readonly #sink: TurnSink;
   readonly #tools = new Map<string, ToolCall>();
+  readonly #surroundings: TurnSurroundings;
+  /** By tool: the terminal that shows its output. */
+  readonly #terminals = new Map<string, string>();
   #hasBegun = false;
+  #usage: Usage = {};
 
-  constructor(sink: TurnSink) {
+  constructor(sink: TurnSink, surroundings: TurnSurroundings) {
     this.#sink = sink;
+    this.#surroundings = surroundings;
   }
 
   handle(update: JsonFields): void {
@@ -37,6 +52,13 @@ export class UpdateTranslator {
     const event = this.#eventOf(kind, update);
     if (event) this.#sink.emit(event);
     else this.#sink.touch();
+    if (update['_meta'] !== undefined) this.#addUsage(usageBeside(update));
+  }
+
+  /** What the answer to the prompt says that all of it took. */
+  used(usage: JsonFields): void {
+    const used = usageOf(usage);
+    if (used) this.#tellUsage({ ...this.#usage, ...used });
   }
 
   /** The agent works on it. */
@@ -67,10 +89,43 @@ export class UpdateTranslator {
       case 'plan':
         return { type: 'plan', entries: list(update['entries']).map((entry) => planEntry(record(entry))) };
       case 'usage_update':
-        return usageOf(update);
+        return { type: 'usage', usage: this.#withContext(update) };
       default:
         return METADATA.has(kind) ? undefined : { type: 'unknown', raw: update };
     }
+  }
+
+  #addUsage(step: Usage | undefined): void {
+    if (step) this.#tellUsage(sum(this.#usage, step));
+  }
+
+  #tellUsage(usage: Usage): void {
+    this.#usage = usage;
+    this.#sink.emit({ type: 'usage', usage });
+  }
+
+  /** The protocol tells the context, and the cost of the whole session. */
+  #withContext(update: JsonFields): Usage {
+    const context = contextOf(update);
+    const cost = number(record(update['cost'])['amount']);
+    const { costBefore } = this.#surroundings;
+    this.#usage = {
+      ...this.#usage,
+      ...present('contextTokens', context?.tokens),
+      ...present('maxContextTokens', context?.maxTokens),
+      ...present('cost', cost === undefined || costBefore === undefined ? undefined : cost - costBefore),
+    };
+    return this.#usage;
+  }
+
+  /** What a tool has written: as its content says, or in the terminal that is its content. */
+  #outputOf(toolId: string, update: JsonFields): string | undefined {
+    const content = list(update['content']).map(record);
+    const terminalId = text(content.find(({ type }) => type === 'terminal')?.['terminalId']);
+    if (terminalId !== undefined) this.#terminals.set(toolId, terminalId);
+    const shown = this.#terminals.get(toolId);
+    const written = shown === undefined ? undefined : this.#surroundings.terminalText(shown);
+    return update['content'] === undefined ? written : `${textOf(content)}${written ?? ''}`;
   }
 
   /** An update of a tool says only what has changed. */
@@ -78,7 +133,7 @@ export class UpdateTranslator {
     const id = text(update['toolCallId']) ?? '';
     const known = this.#tools.get(id);
     const status = TOOL_STATUS[text(update['status']) ?? ''] ?? known?.status ?? 'pending';
-    const said = update['content'] === undefined ? undefined : outputOf(list(update['content']));
+    const said = this.#outputOf(id, update);
     const tool: ToolCall = {
       ...known,
       id,
@@ -103,7 +158,7 @@ function saidOf(type: 'text' | 'reasoning', update: JsonFields): AgentEvent | un
   return messageId === undefined ? { type, text: said } : { type, text: said, messageId };
 }
 
-function outputOf(content: readonly unknown[]): string {
+function textOf(content: readonly unknown[]): string {
   return content
     .map((item) => record(record(item)['content']))
     .map((block) => (block['type'] === 'text' ? (text(block['text']) ?? '') : ''))
@@ -117,9 +172,4 @@ function planEntry(entry: JsonFields): Extract<AgentEvent, { type: 'plan' }>['en
     status: status === 'in_progress' || status === 'completed' ? status : 'pending',
     ...(priority === 'high' || priority === 'medium' || priority === 'low' ? { priority } : {}),
   };
-}
-
-function usageOf(update: JsonFields): AgentEvent {
-  const cost = number(record(update['cost'])['amount']);
-  return { type: 'usage', usage: { ...present('totalTokens', number(update['used'])), ...present('cost', cost) } };
 }

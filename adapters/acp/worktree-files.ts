@@ -64,6 +64,17 @@ export class WorktreeFiles {
     }
   }
 
+  /** The directory that the path leads to; absent: the worktree itself. */
+  async directory(path: string = this.#root): Promise<string> {
+    const root = await this.#realRoot(path);
+    if (path === this.#root) return root;
+    const real = await realpath(await this.#within(path)).catch(refuse(path, 'it does not exist'));
+    if (real !== root) expectBelow(path, root, real);
+    const stats = await stat(real).catch(refuse(path, 'it does not exist'));
+    if (!stats.isDirectory()) throw outside(path, 'it is no directory');
+    return real;
+  }
+
   /** Written beside it and moved into its place: a reader sees the old or the new text, and no link is followed. */
   async #replace(path: string, place: string, name: string, content: string): Promise<void> {
     const target = join(place, name);

@@ -12,7 +12,6 @@ import type {
   DriverTurn,
   LifeObserver,
   ProcessLife,
-  SessionCapabilities,
 } from '../../actors/ports.ts';
 import { invalidOption } from '../../actors/validation.ts';
 import { Demultiplexer } from './demultiplexer.ts';
@@ -49,22 +48,8 @@ export interface OpencodeLease {
 /** [opencode] The agent of a prompt that names none, in a session that had none. */
 const BUILT_IN_AGENT = 'build';
 
-const CAPABILITIES: SessionCapabilities = {
-  resume: true,
-  fork: true,
-  listSessions: true,
-  setModel: true,
-  setMode: true,
-  images: true,
-  files: true,
-  mcpServers: true,
-  questions: true,
-  deleteSession: true,
-};
-
 /** A managed `opencode serve`: its process lives, its events, and its sessions. */
 export class OpencodeDriver implements BackendDriver<OpencodeLease> {
-  readonly capabilities = CAPABILITIES;
   readonly #options: LaunchOptions;
   readonly #environment: DriverEnvironment;
   readonly #demultiplexer = new Demultiplexer();

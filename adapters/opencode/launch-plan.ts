@@ -1,5 +1,5 @@
 import { PrivateDirectory } from '../process/private-directory.ts';
-import type { Redactor } from '../process/redaction.ts';
+import { type Redactor, SECRET_NAME } from '../process/redaction.ts';
 import type { LaunchOptions } from './options.ts';
 
 /** Set for the server, and never inherited from a host that itself runs under opencode. */
@@ -12,8 +12,7 @@ export const NEVER_INHERITED = [
   'OPENCODE_SERVER_USERNAME',
 ];
 
-/** A value under such a name is a secret; what refers to a variable or a file, somewhere in it, is not. */
-const SECRET_NAME = /(api[-_]?key|token|secret|password|authorization|credential)/i;
+/** What refers to a variable or a file, somewhere in it, is no secret. */
 const REFERENCE = /\{(env|file):/;
 
 export function serveArguments({ args, hostname }: LaunchOptions, port: number): readonly string[] {

@@ -4,6 +4,8 @@ import type {
   DriverTurn,
   McpServer,
   Message,
+  SessionCapabilities,
+  SessionMetadata,
   TurnRequest,
   TurnSink,
   VoiceChoice,
@@ -15,6 +17,19 @@ import { expectVoice } from './voice.ts';
 
 /** Pause between two looks at a session that is to become quiet, in milliseconds. */
 const QUIET_POLL_MS = 250;
+
+const CAPABILITIES: SessionCapabilities = {
+  resume: true,
+  fork: true,
+  listSessions: true,
+  setModel: true,
+  setMode: true,
+  images: true,
+  files: true,
+  mcpServers: true,
+  questions: true,
+  deleteSession: true,
+};
 
 /** What the session's prompts use where they name nothing else. */
 export interface SessionDefaults {
@@ -34,7 +49,8 @@ export class OpencodeSession implements DriverSession {
   readonly agentSessionId: string;
   readonly directory: string;
   readonly restored: boolean;
-  readonly title?: string;
+  readonly capabilities = CAPABILITIES;
+  readonly metadata: SessionMetadata;
   readonly #place: TurnPlace;
   readonly #defaults: SessionDefaults;
   readonly #mcpServers: readonly McpServer[];
@@ -43,7 +59,7 @@ export class OpencodeSession implements DriverSession {
     this.agentSessionId = place.sessionId;
     this.directory = place.directory;
     this.restored = known.restored;
-    if (known.title !== undefined) this.title = known.title;
+    this.metadata = known.title === undefined ? {} : { title: known.title };
     this.#place = place;
     this.#defaults = known.defaults;
     this.#mcpServers = known.mcpServers;

@@ -3,6 +3,9 @@ const MASK = '[redacted]';
 /** A value shorter than this is not searched for: it would mask ordinary words. */
 const MIN_SECRET_LENGTH = 6;
 
+/** A value under such a name is a secret. */
+export const SECRET_NAME = /(api[-_]?key|token|secret|password|authorization|credential)/i;
+
 /** `password=…`, `"apiKey": "…"`, `Authorization: Bearer …` and the like, whatever the value. */
 const NAMED_SECRET =
   /((?:api[_-]?key|authorization|auth[_-]?token|password|secret|(?:access|refresh|bearer)[_-]?token)["']?\s*[=:]\s*["']?(?:basic |bearer )?)([^\s"',;&]+)/gi;

@@ -5,7 +5,8 @@ import { eventsOf, scriptedAgents } from '../fixtures/scripted-agent.ts';
 const { start, directory } = scriptedAgents();
 const UPDATES = 200_000;
 
-const numberOf = (event: AgentEvent) => (event.type === 'tool' ? Number((event.tool.output ?? '').slice(1)) : undefined);
+const numberOf = (event: AgentEvent) =>
+  event.type === 'tool' ? Number((event.tool.output ?? '').slice(1)) : undefined;
 const aMoment = () => new Promise(setImmediate);
 
 describe('a prompt that is answered with very many updates', () => {
@@ -28,7 +29,11 @@ describe('a prompt that is answered with very many updates', () => {
     const { open } = start();
     const session = await open();
     const { outcome, text } = await session.prompt(`[[flood ${UPDATES} text]]`).result;
-    expect([outcome, text.split(' ').length, text.endsWith(`w${UPDATES - 1} `)]).toEqual(['completed', UPDATES + 1, true]);
+    expect([outcome, text.split(' ').length, text.endsWith(`w${UPDATES - 1} `)]).toEqual([
+      'completed',
+      UPDATES + 1,
+      true,
+    ]);
   });
 
   it('ends at a cancel while its reader reads nothing', async () => {

@@ -21,7 +21,9 @@ describe('the files of an agent’s session', () => {
   it('are not offered where they are not to be reached', async () => {
     const { open } = start({ agent: { fileAccess: 'none' } });
     const session = await open();
-    expect((await session.prompt('[[files]]').result).text).toBe('{"readTextFile":false,"writeTextFile":false}');
+    expect((await session.prompt('[[client]]').result).text).toContain(
+      '"fs":{"readTextFile":false,"writeTextFile":false}',
+    );
     expect((await session.prompt('[[read /etc/hostname]]').result).text).toContain('Method not found');
   });
 });

@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto';
+import type { Message } from '../../actors/ports.ts';
+import { type JsonFields, record, text } from '../json.ts';
+
+/** Text kept of one session, in characters. The oldest messages go first. */
+const MAX_LENGTH = 2 * 1024 * 1024;
+
+interface Said {
+  readonly id: string;
+  readonly role: 'user' | 'assistant';
+  readonly createdAt: string | undefined;
+  /** The agent's own name of the message, where it has one. */
+  readonly messageId: string | undefined;
+  text: string;
+}
+
+const ROLES: Readonly<Record<string, Said['role']>> = {
+  user_message_chunk: 'user',
+  agent_message_chunk: 'assistant',
+};
+
+/** What was said in a session since it was opened, and what the agent told of the time before. */
+export class Transcript {
+  #said: Said[] = [];
+  #length = 0;
+  /** The next chunk begins a message, whoever said the last one. */
+  #isBroken = false;
+
+  get messages(): Message[] {
+    return this.#said.map(({ id, role, createdAt, text: said }) => ({
+      id,
+      role,
+      text: said,
+      ...(createdAt === undefined ? {} : { createdAt }),
+    }));
+  }
+
+  /** A prompt is sent. */
+  asked(prompt: string): void {
+    this.#isBroken = true;
+    this.#append('user', undefined, prompt, new Date().toISOString());
+    this.#isBroken = true;
+  }
+
+  /** Something was said: now, or in a replay. */
+  heard(update: JsonFields, isReplay: boolean): void {
+    const role = ROLES[text(update['sessionUpdate']) ?? ''];
+    if (!role) {
+      this.#isBroken ||= update['sessionUpdate'] === 'tool_call';
+      return;
+    }
+    if (role === 'user' && !isReplay) return; // An echo of the prompt.
+    const said = text(record(update['content'])['text']);
+    const createdAt = isReplay ? undefined : new Date().toISOString();
+    if (said !== undefined && said !== '') this.#append(role, text(update['messageId']), said, createdAt);
+  }
+
+  /** What was known so far is told again, by the one who has kept it. */
+  clear(): void {
+    this.#said = [];
+    this.#length = 0;
+    this.#isBroken = false;
+  }
+
+  #append(role: Said['role'], messageId: string | undefined, said: string, createdAt: string | undefined): void {
+    const last = this.#said.at(-1);
+    this.#length += said.length;
+    if (last && last.role === role && last.messageId === messageId && !this.#isBroken) last.text += said;
+    else this.#said.push({ id: messageId ?? randomUUID(), role, messageId, createdAt, text: said });
+    this.#isBroken = false;
+    while (this.#length > MAX_LENGTH && this.#said.length > 1) this.#length -= this.#said.shift()?.text.length ?? 0;
+  }
+}
