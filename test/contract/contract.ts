@@ -61,7 +61,7 @@ export function describeContract(agent: AgentUnderTest): void {
         outcome: 'completed',
         text: 'Back again',
       });
-      expect(world.model.executionsOf('nonce-1')).toBe(1);
+      expect(agent.executionsOf(world, 'nonce-1')).toBe(1);
     });
 
     it('a turn that is cancelled ends as cancelled, and the next one works in the same process', async () => {
@@ -77,6 +77,19 @@ export function describeContract(agent: AgentUnderTest): void {
         text: 'Next',
       });
       expect(pidOf()).toBe(pid);
+    });
+
+    whole('what is said is heard while the turn still runs', async () => {
+      const session = await open();
+      const turn = session.prompt('[[words 40 every 50]]');
+      let said = '';
+      for await (const event of turn) {
+        if (event.type === 'text') said = event.text;
+        if (said !== '') break;
+      }
+      expect([session.status().running, supervisor.status().backends['agent']?.busy]).toEqual([turn.id, true]);
+      const { text } = await turn.result;
+      expect([text.startsWith(said), text.length > said.length]).toEqual([true, true]);
     });
 
     whole('a tool that is allowed runs', async () => {
@@ -125,6 +138,26 @@ export function describeContract(agent: AgentUnderTest): void {
       expect([result.outcome, result.text.includes('Remember this')]).toEqual(['completed', true]);
     });
 
+    whole('what it says that it can do with a session it can do', async () => {
+      const session = await open();
+      const { fork, listSessions, deleteSession, setModel, setMode } = session.capabilities;
+      await session.prompt('[[say Remember this]]').result;
+      expect((await session.messages()).map(({ role }) => role).slice(0, 2)).toEqual(['user', 'assistant']);
+      const list = async () =>
+        (await supervisor.backend('agent').listSessions({ directory: session.directory })).map(({ id }) => id);
+      if (listSessions) expect(await list()).toContain(session.agentSessionId);
+      const { model, mode } = session.status();
+      if (setModel && model !== undefined) await session.setModel(model);
+      if (setMode && mode !== undefined) await session.setMode(mode);
+      if (fork) {
+        const forked = await session.fork();
+        expect((await forked.prompt('[[fresh]][[recall]]').result).text).toContain('Remember this');
+      }
+      if (deleteSession) await session.close({ delete: true });
+      else await expect(session.close({ delete: true })).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+      if (deleteSession && listSessions) expect(await list()).not.toContain(session.agentSessionId);
+    });
+
     whole('a session is continued by its id after a close', async () => {
       const directory = world.directory();
       const session = await open(directory);
@@ -137,6 +170,37 @@ export function describeContract(agent: AgentUnderTest): void {
       });
       expect(again.agentSessionId).toBe(session.agentSessionId);
       expect((await again.prompt('[[fresh]][[recall]]').result).text).toContain('Remember that');
+    });
+
+    whole('a session that is closed takes no prompt, and others go on', async () => {
+      const [closed, other] = [await open(), await open()];
+      const running = closed.prompt('[[words 1000 every 20]]');
+      await firstText(running);
+      await closed.close();
+      expect(await running.result).toMatchObject({ outcome: 'cancelled' });
+      expect(await closed.prompt('x').result).toMatchObject({
+        outcome: 'failed',
+        error: { code: 'ERR_SESSION_CLOSED' },
+      });
+      expect(await other.prompt('[[say Fine]]').result).toMatchObject({ outcome: 'completed', text: 'Fine' });
+    });
+
+    whole('a stop in the middle of a turn cancels it, and nothing is left', async () => {
+      const session = await open();
+      const pid = pidOf();
+      const turn = session.prompt('[[words 1000 every 20]]');
+      await firstText(turn);
+      await supervisor.stop({ graceMs: 0 });
+      expect(await turn.result).toMatchObject({ outcome: 'cancelled' });
+      expect(supervisor.status()).toMatchObject({ state: 'stopped', backends: { agent: { state: 'idle' } } });
+      expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+      expect(await session.prompt('x').result).toMatchObject({ outcome: 'failed', error: { code: 'ERR_STOPPED' } });
+    });
+
+    whole('a program that is not there is a typed error, and nothing is left', async () => {
+      await supervisor.stop();
+      supervisor = createSupervisor({ backends: { agent: agent.backend(world, '/nowhere/program') } });
+      await expect(open()).rejects.toMatchObject({ code: 'ERR_SPAWN_FAILED' });
     });
 
     whole('a directory that does not exist is refused, and the others go on', async () => {
