@@ -208,7 +208,11 @@ export const turnMachine = setupTurn.createMachine({
       entry: ['withdrawDecisions', 'forgetDecisions'],
       invoke: { src: 'canceller', id: 'canceller', input: ({ context }) => ({ turnId: context.turnId }) },
       on: {
-        'turn.assessed': { target: 'settled', actions: 'concludeCancelled' },
+        'turn.assessed': [
+          whenUnproven,
+          { guard: { type: 'isDoubtful', params: assessed } },
+          { target: 'settled', actions: 'concludeCancelled' },
+        ],
         'backend.exited': { target: 'settled', actions: 'concludeCancelled' },
         'backend.failed': { target: 'settled', actions: 'concludeCancelled' },
         'turn.abandon': { target: 'settled', actions: 'concludeCancelled' },

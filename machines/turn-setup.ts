@@ -134,6 +134,7 @@ export const setupTurn = setup({
   guards: {
     isProved: (_, params: { assessment: Assessment }) => PROVED.has(params.assessment.kind),
     isUnproven: (_, params: { assessment: Assessment }) => params.assessment.kind === 'unproven',
+    isDoubtful: (_, params: { assessment: Assessment }) => params.assessment.kind === 'doubtful',
     mayTryAgain: ({ context }) => context.dispatches < MAX_DISPATCHES,
     isLost: (_, params: { assessment: Assessment }) => params.assessment.kind === 'lost',
     canSendAgain: ({ context }, params: { assessment: Assessment }) =>

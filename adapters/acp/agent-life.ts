@@ -143,6 +143,7 @@ export class AcpLife implements AgentLife {
     return new Conversation({
       input,
       flow: (isRead) => process.flow(isRead),
+      isAlive: () => !process.isDead,
       hasFiles: fileAccess === 'worktree',
       terminalEnvironment: terminals ? this.#terminalEnvironment() : undefined,
       mcpServers,

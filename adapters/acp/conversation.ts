@@ -30,6 +30,8 @@ export interface ConversationOptions {
   readonly mcpServers: readonly McpServer[];
   /** How to log in; absent: as the agent is configured. */
   readonly authMethod: string | undefined;
+  /** The process runs. */
+  readonly isAlive: () => boolean;
   readonly onBytes: () => void;
   readonly onBroken: () => void;
 }
@@ -56,7 +58,7 @@ export class Conversation {
   }
 
   get isOpen(): boolean {
-    return this.#wire.isOpen;
+    return this.#wire.isOpen && this.#options.isAlive();
   }
 
   /** It is we who do not read: the agent's silence says nothing. */
@@ -223,6 +225,7 @@ export class Conversation {
     return {
       wire: this.#wire,
       agent: this.#connection.agent,
+      isOpen: () => this.isOpen,
       hold: (holder, isHeld) => this.#wire.valve.hold(holder, isHeld && this.#sessions.size === 1),
     };
   }

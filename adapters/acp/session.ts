@@ -108,10 +108,12 @@ export class AcpSession implements DriverSession, TurnHost {
     throw new SupervisorError('ERR_BACKEND_EXITED', 'The agent is not running.');
   }
 
-  /** A prompt is sent; `answered` resolves when nothing works on it any more. */
-  prompted(prompt: string, answered: Promise<void>): void {
+  asked(prompt: string): void {
     this.hasHistory = true;
     this.#transcript.asked(prompt);
+  }
+
+  busyUntil(answered: Promise<void>): void {
     const busy = answered.then(() => {
       if (this.#busy === busy) this.#busy = undefined;
     });

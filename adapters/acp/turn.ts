@@ -21,6 +21,8 @@ import type { Answer, Wire } from './wire.ts';
 export interface Line {
   readonly wire: Wire;
   readonly agent: ClientConnection['agent'];
+  /** There is somebody at the other end. */
+  readonly isOpen: () => boolean;
   /** The output waits for this holder, unless other sessions would wait, too. */
   readonly hold: (holder: object, isHeld: boolean) => void;
 }
@@ -34,8 +36,10 @@ export interface TurnHost {
   readonly cost: number | undefined;
   /** Throws where the agent is not running. */
   line(): Line;
-  /** The prompt is under way from now on, until it is answered. */
-  prompted(prompt: string, answered: Promise<void>): void;
+  /** Something may be at work on a prompt until this resolves. */
+  busyUntil(answered: Promise<void>): void;
+  /** The prompt is where the agent can read it. */
+  asked(prompt: string): void;
   /** Asks for what the prompt wants and the session does not have. */
   choose(request: TurnRequest, signal: AbortSignal): Promise<void>;
 }
@@ -54,6 +58,8 @@ export class AcpTurn implements DriverTurn {
   readonly #asks = new Map<string, Asked>();
   readonly #withdrawn = new AbortController();
   #answered: (() => void) | undefined;
+  /** The prompt is being written: resolves with whether somebody can read it. */
+  #writing: ((isWritten: boolean) => void) | undefined;
   /** The connection that it was sent over. */
   #sentOver: Line | undefined;
   #asked = 0;
@@ -73,8 +79,9 @@ export class AcpTurn implements DriverTurn {
   async send(signal: AbortSignal): Promise<DispatchOutcome> {
     try {
       await this.#host.choose(this.#request, AbortSignal.any([signal, this.#withdrawn.signal]));
-      this.#prompt();
-      return { kind: 'accepted' };
+      if (await this.#prompt()) return { kind: 'accepted' };
+      const message = 'The agent was gone before it could read the prompt.';
+      return { kind: 'unsent', failure: { code: 'ERR_BACKEND_EXITED', message } };
     } catch (error) {
       const { code, message } = requestError('The prompt was not sent', error);
       const isGone = code === 'ERR_BACKEND_EXITED' && !this.#withdrawn.signal.aborted;
@@ -82,7 +89,9 @@ export class AcpTurn implements DriverTurn {
     }
   }
 
+  /** What is being written is sent, and then cancelled. */
   withdraw(): void {
+    this.#writing?.(true);
     this.#withdrawn.abort(new Error('the turn was cancelled'));
   }
 
@@ -148,21 +157,37 @@ export class AcpTurn implements DriverTurn {
   lost(): void {
     if (!this.#answered) return; // It was not sent yet.
     this.#answered();
+    if (this.#writing) return this.#writing(false); // Not all of it, at least.
     this.#cancelAsks();
     this.#sink.fact({ kind: 'gone' });
   }
 
-  #prompt(): void {
+  /** Resolves with whether the prompt is where the agent can read it. */
+  #prompt(): Promise<boolean> {
     const line = this.#host.line();
+    if (!line.isOpen()) return Promise.resolve(false);
     const { wire, agent } = line;
     const { agentSessionId: sessionId, advertised } = this.#host;
     const prompt = promptBlocks(this.#request.blocks, advertised);
     const said = this.#request.blocks.map((block) => (block.type === 'text' ? block.text : '')).join('');
-    this.#host.prompted(said, new Promise((resolve) => (this.#answered = resolve)));
+    const isWritten = new Promise<boolean>((resolve) => {
+      this.#writing = (written) => {
+        this.#writing = undefined;
+        resolve(written);
+      };
+    });
+    this.#host.busyUntil(new Promise((resolve) => (this.#answered = resolve)));
     this.#sentOver = line;
-    wire.watchPrompt(sessionId, (answer) => this.#settle(answer));
+    wire.watchPrompt(sessionId, {
+      written: (written) => {
+        if (written) this.#host.asked(said);
+        this.#writing?.(written);
+      },
+      answered: (answer) => this.#settle(answer),
+    });
     // The answer is read from the wire, in order; a failure of the connection is the end of the process life.
     agent.request(methods.agent.session.prompt, { sessionId, prompt }).catch(() => undefined);
+    return isWritten;
   }
 
   #settle(answer: Answer): void {

@@ -15,6 +15,14 @@ const MAX_REQUESTS = 64;
 /** What an agent answered to a request. */
 export type Answer = { readonly result: JsonFields } | { readonly error: JsonFields };
 
+/** Told what becomes of one prompt. */
+export interface PromptWatcher {
+  /** It was given to the system, or could not be: then nobody reads it. */
+  written(isWritten: boolean): void;
+  /** It is the answer's turn among the updates. */
+  answered(answer: Answer): void;
+}
+
 export interface WireOptions {
   readonly input: Writable;
   /** Begins or ceases to read its output. */
@@ -42,8 +50,8 @@ export class Wire {
   readonly #options: WireOptions;
   readonly #decoder: LineDecoder;
   /** By session: whose prompt is about to be written; by request: whose answer is to come. */
-  readonly #prompting = new Map<string, (answer: Answer) => void>();
-  readonly #prompted = new Map<unknown, (answer: Answer) => void>();
+  readonly #prompting = new Map<string, PromptWatcher>();
+  readonly #prompted = new Map<unknown, PromptWatcher>();
   readonly #requests = new Set<unknown>();
   readonly #template = new ChunkTemplate();
   readonly #flood = new Flood((isHeld) => this.valve.hold(this, isHeld));
@@ -80,9 +88,9 @@ export class Wire {
     if (!this.#isEnded) this.#flood.note();
   }
 
-  /** The answer to the session's next prompt goes to `onAnswer` when it is its turn among the updates. */
-  watchPrompt(sessionId: string, onAnswer: (answer: Answer) => void): void {
-    this.#prompting.set(sessionId, onAnswer);
+  /** Watches the session's next prompt. */
+  watchPrompt(sessionId: string, watcher: PromptWatcher): void {
+    this.#prompting.set(sessionId, watcher);
   }
 
   /** Nothing comes any more. */
@@ -124,18 +132,19 @@ export class Wire {
   }
 
   #onAnswer(message: JsonFields): void {
-    const onAnswer = this.#prompted.get(message['id']);
+    const watcher = this.#prompted.get(message['id']);
     this.#prompted.delete(message['id']);
-    onAnswer?.(
+    watcher?.answered(
       message['error'] === undefined ? { result: record(message['result']) } : { error: record(message['error']) },
     );
   }
 
-  #notePrompt(request: JsonFields): void {
+  #watcherOf(request: JsonFields): PromptWatcher | undefined {
     const sessionId = text(record(request['params'])['sessionId']) ?? '';
-    const onAnswer = this.#prompting.get(sessionId);
+    const watcher = this.#prompting.get(sessionId);
     this.#prompting.delete(sessionId);
-    if (onAnswer) this.#prompted.set(request['id'], onAnswer);
+    if (watcher) this.#prompted.set(request['id'], watcher);
+    return watcher;
   }
 
   #countRequests(change: () => void): void {
@@ -145,11 +154,22 @@ export class Wire {
 
   #write(message: AnyMessage): Promise<void> {
     if (!('method' in message)) this.#countRequests(() => this.#requests.delete(message.id));
-    if ('method' in message && message.method === methods.agent.session.prompt) this.#notePrompt(record(message));
+    const isPrompt = 'method' in message && message.method === methods.agent.session.prompt;
+    const watcher = isPrompt ? this.#watcherOf(record(message)) : undefined;
+    return this.#writeLine(JSON.stringify(message)).then(
+      () => watcher?.written(true),
+      (error: unknown) => {
+        watcher?.written(false);
+        throw error;
+      },
+    );
+  }
+
+  #writeLine(line: string): Promise<void> {
     const { input } = this.#options;
     if (!input.writable) return Promise.reject(new Error('The agent does not read any more.'));
     return new Promise((resolve, reject) => {
-      input.write(`${JSON.stringify(message)}\n`, (error) => (error ? reject(error) : resolve()));
+      input.write(`${line}\n`, (error) => (error ? reject(error) : resolve()));
     });
   }
 }

@@ -5,6 +5,7 @@ import { dismissGuardian, guardGroup, raiseGuardian, unguardGroup } from './guar
 import { drain, lineSplitter, TextRing } from './output.ts';
 import type { Redactor } from './redaction.ts';
 import { signalGroup, terminateGroup } from './signals.ts';
+import { isZombie } from './process-table.ts';
 import { sweep } from './sweep.ts';
 
 export interface ManagedProcessOptions {
@@ -97,6 +98,11 @@ export class ManagedProcess {
   /** The input of a process that has one. */
   get input(): Writable | null {
     return this.#child.stdin;
+  }
+
+  /** It runs no more, though the system may not have told yet. [linux] Elsewhere only what was told is known. */
+  get isDead(): boolean {
+    return this.#exited || this.pid === undefined || isZombie(this.pid);
   }
 
   /** Whether its output is read. Unread, it fills the pipe, and the process waits; after its exit all is read. */

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { RUN_VARIABLE } from './run-identity.ts';
@@ -8,6 +9,17 @@ export async function findMarked(mark: string): Promise<readonly number[]> {
   const entry = `${RUN_VARIABLE}=${mark}`;
   if (process.platform === 'linux') return findInProc(entry);
   return process.platform === 'win32' ? [] : findWithPs(entry);
+}
+
+/** A child that has ended and was not waited for yet. Where there is no /proc nobody can tell. */
+export function isZombie(pid: number): boolean {
+  if (process.platform !== 'linux') return false;
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.startsWith(' Z', stat.lastIndexOf(')') + 1);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'; // It was waited for.
+  }
 }
 
 async function findInProc(entry: string): Promise<readonly number[]> {

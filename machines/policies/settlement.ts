@@ -40,6 +40,8 @@ export interface Evidence {
   readonly began: boolean;
   readonly quiet: boolean;
   readonly steps: number;
+  /** The latest step has no end yet. */
+  readonly isStepOpen: boolean;
   readonly ended?: { readonly stopReason?: string };
   readonly failure?: Failure;
   readonly sessionFailure?: Failure;
@@ -56,6 +58,7 @@ export const NO_EVIDENCE: Evidence = {
   began: false,
   quiet: false,
   steps: 0,
+  isStepOpen: false,
   aborted: false,
   rejected: false,
   gone: false,
@@ -64,13 +67,15 @@ export const NO_EVIDENCE: Evidence = {
 
 /**
  * What the evidence says. `completed` and `failed` are proved. `interrupted`: the work has ended without proof of its
- * result. `unproven`: quiet without any proof yet, so ask the server. `lost`: the server never accepted the prompt.
+ * result. `unproven`: quiet without any proof yet, so ask the server. `doubtful`: the server says that nobody works on it,
+ * though the answer it has begun has no end: what ended was something else. `lost`: the server never accepted the prompt.
  */
 export type Assessment =
   | { readonly kind: 'completed'; readonly stopReason?: string }
   | { readonly kind: 'failed'; readonly failure: Failure }
   | { readonly kind: 'interrupted' }
   | { readonly kind: 'unproven' }
+  | { readonly kind: 'doubtful' }
   | { readonly kind: 'lost' };
 
 /** Adds a fact to what is known. */
@@ -82,16 +87,17 @@ export function recordFact(evidence: Evidence, fact: TurnFact): Evidence {
       return { ...evidence, quiet: evidence.began, reconciled: null };
     case 'step-began': {
       const { ended: _, ...rest } = evidence; // What seemed to be the last step was not.
-      return { ...rest, steps: evidence.steps + 1, began: true, quiet: false, rejected: false, reconciled: null };
+      const steps = evidence.steps + 1;
+      return { ...rest, steps, isStepOpen: true, began: true, quiet: false, rejected: false, reconciled: null };
     }
     case 'step-ended':
-      return fact.last ? { ...evidence, ended: stopReasonOf(fact) } : evidence;
+      return { ...evidence, isStepOpen: false, ...(fact.last ? { ended: stopReasonOf(fact) } : {}) };
     case 'errored':
-      return { ...evidence, failure: fact.failure };
+      return { ...evidence, isStepOpen: false, failure: fact.failure };
     case 'session-errored':
       return evidence.began ? { ...evidence, sessionFailure: fact.failure } : evidence;
     case 'aborted':
-      return { ...evidence, aborted: true };
+      return { ...evidence, isStepOpen: false, aborted: true };
     case 'rejected':
       return { ...evidence, rejected: true };
     case 'responded':
@@ -122,16 +128,17 @@ function assessProof(evidence: Evidence): Assessment | undefined {
   if (evidence.failure) return { kind: 'failed', failure: evidence.failure };
   if (evidence.aborted) return { kind: 'interrupted' };
   if (evidence.ended) return { kind: 'completed', ...evidence.ended };
-  if (evidence.rejected && evidence.steps > 0 && !evidence.reconciled?.otherLife)
+  if (evidence.rejected && evidence.steps > 0 && !evidence.isStepOpen && !evidence.reconciled?.otherLife)
     return { kind: 'completed', stopReason: 'rejected' };
   if (evidence.sessionFailure) return { kind: 'failed', failure: evidence.sessionFailure };
   return undefined;
 }
 
-function assessReconciled({ reconciled, began }: Evidence): Assessment | undefined {
+/** A server that lives ends what it has begun: with an answer, an error or an abort. Idle without any of these is stale. */
+function assessReconciled({ reconciled, began, isStepOpen }: Evidence): Assessment | undefined {
   if (!reconciled) return { kind: 'unproven' };
   const { place, otherLife, overdue } = reconciled;
-  if (began) return { kind: 'interrupted' };
+  if (began) return { kind: isStepOpen && !otherLife ? 'doubtful' : 'interrupted' };
   if (!otherLife && !overdue) return undefined;
   return place === 'present' ? { kind: 'interrupted' } : { kind: 'lost' };
 }

@@ -1,6 +1,7 @@
 import { createSupervisor, type TurnResult } from '../../index.ts';
-import { holdings, processesWith } from '../fixtures/leftovers.ts';
-import { OpencodeWorld } from '../fixtures/opencode-world.ts';
+import type { OpencodeWorld } from '../fixtures/opencode-world.ts';
+import { countSettlements } from './settlements.ts';
+import { watched } from './watched.ts';
 
 /** One turn during which the server was killed. */
 export interface KilledTurn {
@@ -27,22 +28,21 @@ export interface KillOptions {
 const PROMPT_MS = 1_600;
 
 /** Kills the real server with SIGKILL at a random moment of each of many turns, and counts what that costs. */
-export async function killOpencode({ runs, random, onTurn }: KillOptions): Promise<KillReport> {
+export async function killOpencode(options: KillOptions): Promise<KillReport> {
   const violations: string[] = [];
-  const noted = (kind: string) => (error: unknown) => violations.push(`${kind}: ${String(error)}`);
-  const onRejection = noted('unhandled rejection');
-  const onWarning = noted('warning');
-  process.on('unhandledRejection', onRejection);
-  process.on('warning', onWarning);
-  const before = holdings();
-  const world = await OpencodeWorld.create();
+  const turns = await watched(violations, (world) => kill(world, options, violations));
+  return { turns, violations };
+}
+
+async function kill(
+  world: OpencodeWorld,
+  { runs, random, onTurn }: KillOptions,
+  violations: string[],
+): Promise<readonly KilledTurn[]> {
   const turns: KilledTurn[] = [];
   const restart = { maxRestarts: runs + 1, windowMs: 3_600_000, backoff: { baseMs: 1, maxMs: 1 } };
   const supervisor = createSupervisor({ backends: { code: world.backend({ restart }) } });
-  const settlements = new Map<string, number>();
-  supervisor.on('turn', (event) => {
-    if (event.type === 'settled') settlements.set(event.turnId, (settlements.get(event.turnId) ?? 0) + 1);
-  });
+  const settlements = countSettlements(supervisor);
   try {
     const session = await supervisor.openSession({ backend: 'code', directory: world.directory() });
     for (let index = 0; index < runs; index += 1) {
@@ -78,22 +78,6 @@ export async function killOpencode({ runs, random, onTurn }: KillOptions): Promi
     if (last.text !== 'still here') violations.push(`the next prompt did not work: ${JSON.stringify(last)}`);
   } finally {
     await supervisor.stop({ graceMs: 0 });
-    await world.remove();
-    process.off('unhandledRejection', onRejection);
-    process.off('warning', onWarning);
   }
-  violations.push(...leftovers(before, world.root));
-  return { turns, violations };
-}
-
-function leftovers(before: ReturnType<typeof holdings>, root: string): string[] {
-  const after = holdings();
-  const left: string[] = [];
-  if (processesWith(root).length > 0) left.push(`processes left: ${processesWith(root).join(', ')}`);
-  const children = after.childProcesses.filter((pid) => !before.childProcesses.includes(pid));
-  if (children.length > 0) left.push(`child processes left: ${children.join(', ')}`);
-  if (after.sockets > before.sockets) left.push(`${after.sockets - before.sockets} sockets left`);
-  if (after.pipes > before.pipes) left.push(`${after.pipes - before.pipes} pipes left`);
-  if (after.exitListeners > before.exitListeners) left.push('exit listeners left');
-  return left;
+  return turns;
 }

@@ -1,36 +1,86 @@
 import { parseArgs } from 'node:util';
-import { killOpencode } from './kill-opencode.ts';
+import {
+  type AgentUnderTest,
+  gooseAgent,
+  opencodeAcpAgent,
+  opencodeServer,
+  qwenAgent,
+} from '../fixtures/agent-worlds.ts';
 import { seededRandom } from '../fixtures/seeded-random.ts';
+import { cancelTurns, PHASES } from './cancel-turns.ts';
+import { killAgent } from './kill-agent.ts';
+import { killOpencode } from './kill-opencode.ts';
 
-const { values } = parseArgs({
+const AGENTS: Readonly<Record<string, AgentUnderTest>> = {
+  goose: gooseAgent,
+  qwen: qwenAgent,
+  'opencode-acp': opencodeAcpAgent,
+  'opencode-server': opencodeServer,
+};
+const USAGE = `npm run chaos -- [kill|cancel] [--of ${Object.keys(AGENTS).join('|')}] [--runs 50] [--seed 1]`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
+    of: { type: 'string', default: 'opencode-server' },
     runs: { type: 'string', default: '50' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 });
-const runs = Number(values.runs);
-const seed = Number(values.seed);
+const [what = 'kill'] = positionals;
+const agent = AGENTS[values.of];
+if (!agent || (what !== 'kill' && what !== 'cancel')) throw new Error(USAGE);
+if (!agent.isInstalled) throw new Error(`${agent.name} is not installed: npm run agents`);
 
-process.stdout.write(`${runs} × SIGKILL of a real opencode server at random moments of a turn, seed ${seed}\n`);
-const report = await killOpencode({
-  runs,
-  random: seededRandom(seed),
-  onTurn: (turn, index) => process.stdout.write(`${String(index + 1).padStart(4)} ${JSON.stringify(turn)}\n`),
-});
-const counts = ['completed', 'cancelled', 'failed', 'indeterminate'].map(
-  (outcome) => `${report.turns.filter((turn) => turn.outcome === outcome).length} ${outcome}`,
-);
-const latencies = report.turns.map((turn) => turn.settledAfterKillMs).sort((a, b) => a - b);
-process.stdout.write(`\n${report.turns.length} turns: ${counts.join(', ')}\n`);
-process.stdout.write(
-  `settled after the kill: median ${latencies[Math.floor(latencies.length / 2)]} ms, longest ${latencies.at(-1)} ms\n`,
-);
-process.stdout.write(
-  `executions: ${report.turns.filter((turn) => turn.executions === 1).length} × once, ${report.turns.filter((turn) => turn.executions === 0).length} × never\n`,
-);
-process.stdout.write(
-  report.violations.length === 0
-    ? '0 violations\n'
-    : `${report.violations.length} violations\n${report.violations.join('\n')}\n`,
-);
-process.exitCode = report.violations.length === 0 ? 0 : 1;
+const runs = Number(values.runs);
+const random = seededRandom(Number(values.seed));
+const print = (line: string) => process.stdout.write(`${line}\n`);
+const onTurn = (turn: object, index: number) => print(`${String(index + 1).padStart(4)} ${JSON.stringify(turn)}`);
+print(`${runs} × ${what === 'kill' ? 'SIGKILL of' : 'cancel of a turn of'} ${agent.name}, seed ${values.seed}`);
+
+const violations = await run(agent);
+print(violations.length === 0 ? '0 violations' : `${violations.length} violations\n${violations.join('\n')}`);
+process.exitCode = violations.length === 0 ? 0 : 1;
+
+async function run(of: AgentUnderTest): Promise<readonly string[]> {
+  if (what === 'cancel') {
+    const report = await cancelTurns({ agent: of, runs, random, onTurn });
+    print(countsOf(report.turns));
+    for (const phase of PHASES) {
+      const turns = report.turns.filter((turn) => turn.phase === phase);
+      print(`${phase}: ${turns.length}, ${spread(turns.map(({ settledMs }) => settledMs))} after the request`);
+    }
+    print(`processes retired: ${report.turns.filter(({ isRetired }) => isRetired).length}`);
+    return report.violations;
+  }
+  if (of === opencodeServer) {
+    const report = await killOpencode({ runs, random, onTurn });
+    print(countsOf(report.turns));
+    print(`settled ${spread(report.turns.map((turn) => turn.settledAfterKillMs))} after the kill`);
+    print(executionsOf(report.turns));
+    return report.violations;
+  }
+  const report = await killAgent({ agent: of, runs, random, onTurn });
+  print(countsOf(report.turns));
+  const during = report.turns.filter(({ outcome }) => outcome === 'indeterminate');
+  print(`settled ${spread(during.map((turn) => turn.settledAfterExitMs))} after the exit`);
+  print(executionsOf(report.turns));
+  return report.violations;
+}
+
+function countsOf(turns: readonly { readonly outcome: string }[]): string {
+  const counts = ['completed', 'cancelled', 'failed', 'indeterminate'].map(
+    (outcome) => `${turns.filter((turn) => turn.outcome === outcome).length} ${outcome}`,
+  );
+  return `\n${turns.length} turns: ${counts.join(', ')}`;
+}
+
+function executionsOf(turns: readonly { readonly executions: number }[]): string {
+  const times = (count: number) => turns.filter(({ executions }) => executions === count).length;
+  return `executions: ${times(1)} × once, ${times(0)} × never`;
+}
+
+function spread(values: readonly number[]): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  return `${sorted[Math.floor(sorted.length / 2)] ?? '-'} ms (median), ${sorted.at(-1) ?? '-'} ms (longest)`;
+}

@@ -199,7 +199,7 @@ export function describeContract(agent: AgentUnderTest): void {
 
     whole('a program that is not there is a typed error, and nothing is left', async () => {
       await supervisor.stop();
-      supervisor = createSupervisor({ backends: { agent: agent.backend(world, '/nowhere/program') } });
+      supervisor = createSupervisor({ backends: { agent: agent.backend(world, { command: '/nowhere/program' }) } });
       await expect(open()).rejects.toMatchObject({ code: 'ERR_SPAWN_FAILED' });
     });
 

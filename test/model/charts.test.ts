@@ -192,6 +192,7 @@ const charts: Record<string, ChartUnderTest> = {
         { at, assessment: { kind: 'failed', failure } },
         { at, assessment: { kind: 'interrupted' } },
         { at, assessment: { kind: 'unproven' } },
+        { at, assessment: { kind: 'doubtful' } },
         { at, assessment: { kind: 'lost' } },
       ],
       'dispatch.accepted': [{ at }],

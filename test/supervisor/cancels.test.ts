@@ -123,7 +123,7 @@ describe('the clocks of a turn', () => {
     expect(agent.calls).toEqual(['send']);
     await clock.advance(1);
     expect(agent.calls).toEqual(['send', 'cancel']);
-    agent.fact({ kind: 'quiet' });
+    agent.fact({ kind: 'aborted' }, { kind: 'quiet' });
     expect(await turn.result).toMatchObject({ outcome: 'failed', text: 'still', error: { code: 'ERR_TURN_INACTIVE' } });
   });
 
@@ -133,7 +133,7 @@ describe('the clocks of a turn', () => {
       agent.say('.');
       await clock.advance(1_000);
     }
-    agent.fact({ kind: 'quiet' });
+    agent.fact({ kind: 'aborted' }, { kind: 'quiet' });
     expect(await turn.result).toMatchObject({ outcome: 'failed', error: { code: 'ERR_TURN_DEADLINE' } });
   });
 

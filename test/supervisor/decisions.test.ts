@@ -173,7 +173,7 @@ describe('what an agent asks', () => {
     await world.clock.advance(59_000);
     world.agent.say('.');
     await world.clock.advance(1_001);
-    world.agent.fact({ kind: 'quiet' });
+    world.agent.fact({ kind: 'aborted' }, { kind: 'quiet' });
     expect(await world.turn.result).toMatchObject({ error: { code: 'ERR_TURN_DEADLINE' } });
   });
 
@@ -198,7 +198,7 @@ describe('what an agent asks', () => {
     void world.turn.cancel();
     await world.clock.advance(0);
     expect(world.agent.answers).toEqual([['per_1', { outcome: 'cancelled' }]]);
-    world.agent.fact({ kind: 'quiet' });
+    world.agent.fact({ kind: 'aborted' }, { kind: 'quiet' });
     expect(await world.turn.result).toMatchObject({ outcome: 'cancelled' });
   });
 

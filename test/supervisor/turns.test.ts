@@ -51,10 +51,31 @@ describe('the settlement of a turn', () => {
 
   it('asks the server when the session is quiet without any proof, and says so when there is none', async () => {
     const { turn, agent, backend, clock } = await runningWorld();
-    backend.onReconcile = ([running]) => Promise.resolve(running?.fact(found({})));
+    backend.onReconcile = ([running]) => Promise.resolve(running?.fact(found({ otherLife: true })));
     agent.fact({ kind: 'quiet' });
     await clock.advance(0);
     expect(await turn.result).toMatchObject({ outcome: 'indeterminate', error: { code: 'ERR_BACKEND_EXITED' } });
+  });
+
+  it('goes on when the server says that it is idle while the answer has begun and has no end: that was of an older one', async () => {
+    const { turn, agent, backend, clock } = await runningWorld();
+    backend.onReconcile = ([running]) => Promise.resolve(running?.fact(found({})));
+    agent.fact({ kind: 'quiet' });
+    await clock.advance(1_000);
+    expect(await isSettled(turn)).toBe(false);
+    agent.fact({ kind: 'working' }, { kind: 'step-ended', last: true, stopReason: 'end_turn' }, { kind: 'quiet' });
+    expect(await turn.result).toMatchObject({ outcome: 'completed' });
+  });
+
+  it('is cancelled for as long as its answer has no end, whatever idle the server tells', async () => {
+    const { turn, agent, clock } = await runningWorld();
+    void turn.cancel();
+    await clock.advance(0);
+    agent.fact({ kind: 'quiet' });
+    await clock.advance(600);
+    expect([await isSettled(turn), agent.calls.filter((call) => call === 'cancel').length]).toEqual([false, 3]);
+    agent.fact({ kind: 'aborted' }, { kind: 'quiet' });
+    expect(await turn.result).toMatchObject({ outcome: 'cancelled' });
   });
 
   it('is completed as rejected where a rejection of ours ended the work', async () => {

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { client, methods } from '@agentclientprotocol/sdk';
 import { describe, expect, it } from 'vitest';
 import { until } from '../../fixtures/until.ts';
-import { type Answer, Wire } from '../../../adapters/acp/wire.ts';
+import { Wire } from '../../../adapters/acp/wire.ts';
 
 /** A wire to an agent that the test plays. */
 function connected() {
@@ -25,7 +25,7 @@ function connected() {
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as { id?: number; method?: string });
-  return { wire, agent, heard, broken, flow, say, written };
+  return { wire, agent, input, heard, broken, flow, say, written };
 }
 
 const update = (sessionId: string, sessionUpdate: string) => ({
@@ -37,7 +37,7 @@ const update = (sessionId: string, sessionUpdate: string) => ({
 describe('the wire to an agent', () => {
   it('tells the answer to a prompt between the updates that came before it and those that came after', async () => {
     const { wire, agent, heard, say, written } = connected();
-    wire.watchPrompt('s', (answer: Answer) => heard.push(answer));
+    wire.watchPrompt('s', { written: () => undefined, answered: (answer) => heard.push(answer) });
     const prompted = agent.request(methods.agent.session.prompt, { sessionId: 's', prompt: [] });
     await new Promise(setImmediate);
     const [request] = written();
@@ -49,7 +49,7 @@ describe('the wire to an agent', () => {
 
   it('tells a refusal in the agent’s own words', async () => {
     const { wire, agent, heard, say, written } = connected();
-    wire.watchPrompt('s', (answer: Answer) => heard.push(answer));
+    wire.watchPrompt('s', { written: () => undefined, answered: (answer) => heard.push(answer) });
     const refused = expect(
       agent.request(methods.agent.session.prompt, { sessionId: 's', prompt: [] }),
     ).rejects.toThrow();
@@ -57,6 +57,21 @@ describe('the wire to an agent', () => {
     say({ jsonrpc: '2.0', id: written()[0]?.id, error: { code: -32603, message: 'no' } });
     expect(heard).toEqual([{ error: { code: -32603, message: 'no' } }]);
     await refused;
+  });
+
+  it('tells whether a prompt could be written at all', async () => {
+    const { wire, agent, input } = connected();
+    const told: boolean[] = [];
+    const watch = () =>
+      wire.watchPrompt('s', { written: (isWritten) => told.push(isWritten), answered: () => undefined });
+    const prompt = () => agent.request(methods.agent.session.prompt, { sessionId: 's', prompt: [] });
+    watch();
+    prompt().catch(() => undefined);
+    await until('it is written', () => told.length === 1, 5_000);
+    input.on('error', () => undefined).destroy(new Error('EPIPE'));
+    watch();
+    await expect(prompt()).rejects.toThrow();
+    expect(told).toEqual([true, false]);
   });
 
   it('counts what is no message, and writes nothing back for it', async () => {

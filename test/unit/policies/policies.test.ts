@@ -197,8 +197,13 @@ describe('the evidence of a turn', () => {
     ['an abort of somebody else proves nothing', [working, { kind: 'aborted' }, quiet], { kind: 'interrupted' }],
     [
       'a rejection that ended the work completes it',
-      [working, began, { kind: 'rejected' }, quiet],
+      [working, began, step, { kind: 'rejected' }, quiet],
       { kind: 'completed', stopReason: 'rejected' },
+    ],
+    [
+      'a rejection whose step has no end yet completes nothing',
+      [working, began, { kind: 'rejected' }, quiet],
+      { kind: 'unproven' },
     ],
     [
       'a rejection does not complete what a dead server left',
@@ -236,6 +241,16 @@ describe('the evidence of a turn', () => {
     ],
     ['an accepted prompt is not run again by another life', [reconciled({ otherLife: true })], { kind: 'interrupted' }],
     ['an accepted prompt that nobody works on is over', [working, reconciled()], { kind: 'interrupted' }],
+    [
+      'an answer that has no end goes on, whatever idle was told',
+      [working, began, quiet, reconciled()],
+      { kind: 'doubtful' },
+    ],
+    [
+      'an answer that has no end has none in another life',
+      [working, began, reconciled({ otherLife: true })],
+      { kind: 'interrupted' },
+    ],
     ['an accepted prompt that is not begun yet may still begin', [reconciled()], undefined],
     ['a server that works on it lets it go on', [reconciled({ working: true })], undefined],
     ['an answer found by asking proves the end', [answered, reconciled()], proved],
