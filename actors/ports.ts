@@ -11,7 +11,7 @@ import type {
   Usage,
 } from './contract/events.ts';
 import type { McpServer, Message } from './contract/session.ts';
-import type { SessionCapabilities, SessionMetadata } from './contract/status.ts';
+import type { SessionCapabilities, SessionChoices, SessionMetadata } from './contract/status.ts';
 import type { BackendSession, Clock, Logger } from './contract/supervisor.ts';
 
 export type { AgentEvent, BackendSession, Clock, ContentBlock, Failure, Logger, Message, TurnFact };
@@ -22,6 +22,7 @@ export type {
   Question,
   QuestionAnswer,
   SessionCapabilities,
+  SessionChoices,
   SessionMetadata,
   Usage,
 };
@@ -186,6 +187,7 @@ export interface DriverSession {
   readonly restored: boolean;
   readonly capabilities: SessionCapabilities;
   readonly metadata: SessionMetadata;
+  readonly choices: SessionChoices;
   /** Throws `ERR_INVALID_OPTION` for a request that the backend cannot take. */
   check(request: TurnRequest): void;
   /** Rejects with `ERR_INVALID_OPTION` for a model, agent or mode that the backend does not have. */

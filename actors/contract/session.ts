@@ -7,7 +7,7 @@ import type {
   QuestionRequest,
   Usage,
 } from './events.ts';
-import type { SessionCapabilities, SessionStatus } from './status.ts';
+import type { SessionCapabilities, SessionChoices, SessionStatus } from './status.ts';
 
 /** `indeterminate`: accepted, then the backend died before any proof of the end. */
 export type TurnOutcome = 'completed' | 'cancelled' | 'failed' | 'indeterminate';
@@ -108,6 +108,7 @@ export interface Session extends AsyncDisposable {
   fork(): Promise<Session>;
   messages(): Promise<Message[]>;
   status(): SessionStatus;
+  choices(): SessionChoices;
   /** Lets go of the handle; the backend stays warm. */
   release(): Promise<void>;
   /** Ends the agent session; deletes nothing on the backend unless asked. */

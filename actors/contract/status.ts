@@ -72,15 +72,19 @@ export interface Choice {
   readonly description?: string;
 }
 
+/** What can be chosen in a session, as far as its agent tells. [opencode] Nothing is told: `setModel` and `setMode` know. */
+export interface SessionChoices {
+  readonly models: readonly Choice[];
+  readonly modes: readonly Choice[];
+  /** What a prompt may begin with, as `/name`. */
+  readonly commands: readonly { readonly name: string; readonly description?: string }[];
+}
+
 /** What an agent tells of a session beside its turns; what it does not tell is absent. */
 export interface SessionMetadata {
   readonly title?: string;
   readonly model?: string;
   readonly mode?: string;
-  readonly models?: readonly Choice[];
-  readonly modes?: readonly Choice[];
-  /** Commands that a prompt may begin with, as `/name`. */
-  readonly commands?: readonly { readonly name: string; readonly description?: string }[];
   /** Tokens in the model's context, and how many it can hold. */
   readonly context?: { readonly tokens: number; readonly maxTokens?: number };
 }

@@ -1,6 +1,6 @@
 import type { ContentBlock } from '../contract/events.ts';
 import type { Message, PromptOptions, Session, Turn } from '../contract/session.ts';
-import type { SessionCapabilities, SessionStatus } from '../contract/status.ts';
+import type { SessionCapabilities, SessionChoices, SessionStatus } from '../contract/status.ts';
 import { SupervisorError } from '../errors.ts';
 import type { DriverSession, VoiceChoice } from '../ports.ts';
 import { TurnHandle } from '../turn/turn-handle.ts';
@@ -102,6 +102,10 @@ export class SessionHandle implements Session {
 
   status(): SessionStatus {
     return this.#host.statusOf(this.#record);
+  }
+
+  choices(): SessionChoices {
+    return this.#record.driver.choices;
   }
 
   release(): Promise<void> {

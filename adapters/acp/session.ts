@@ -7,6 +7,7 @@ import type {
   DriverTurn,
   Message,
   SessionCapabilities,
+  SessionChoices,
   SessionMetadata,
   TurnRequest,
   TurnSink,
@@ -48,7 +49,7 @@ export class AcpSession implements DriverSession, TurnHost {
   readonly #voice = new AcpVoice();
   readonly #transcript = new Transcript();
   #title: string | undefined;
-  #commands: SessionMetadata['commands'];
+  #commands: SessionChoices['commands'] = [];
   #context: SessionMetadata['context'];
   /** The updates of a session that is being loaded belong to no turn. */
   #replayed: number | undefined;
@@ -71,9 +72,12 @@ export class AcpSession implements DriverSession, TurnHost {
     return {
       ...this.#voice.metadata,
       ...present('title', this.#title),
-      ...present('commands', this.#commands),
       ...present('context', this.#context),
     };
+  }
+
+  get choices(): SessionChoices {
+    return { ...this.#voice.choices, commands: this.#commands };
   }
 
   /** It is open in a life of the agent, under this id. */

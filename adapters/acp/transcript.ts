@@ -38,7 +38,7 @@ export class Transcript {
   /** A prompt is sent. */
   asked(prompt: string): void {
     this.#isBroken = true;
-    this.#append('user', undefined, prompt, new Date().toISOString());
+    this.#append('user', undefined, prompt, false);
     this.#isBroken = true;
   }
 
@@ -51,8 +51,7 @@ export class Transcript {
     }
     if (role === 'user' && !isReplay) return; // An echo of the prompt.
     const said = text(record(update['content'])['text']);
-    const createdAt = isReplay ? undefined : new Date().toISOString();
-    if (said !== undefined && said !== '') this.#append(role, text(update['messageId']), said, createdAt);
+    if (said !== undefined && said !== '') this.#append(role, text(update['messageId']), said, isReplay);
   }
 
   /** What was known so far is told again, by the one who has kept it. */
@@ -62,11 +61,14 @@ export class Transcript {
     this.#isBroken = false;
   }
 
-  #append(role: Said['role'], messageId: string | undefined, said: string, createdAt: string | undefined): void {
+  #append(role: Said['role'], messageId: string | undefined, said: string, isReplay: boolean): void {
     const last = this.#said.at(-1);
     this.#length += said.length;
     if (last && last.role === role && last.messageId === messageId && !this.#isBroken) last.text += said;
-    else this.#said.push({ id: messageId ?? randomUUID(), role, messageId, createdAt, text: said });
+    else {
+      const createdAt = isReplay ? undefined : new Date().toISOString();
+      this.#said.push({ id: messageId ?? randomUUID(), role, messageId, createdAt, text: said });
+    }
     this.#isBroken = false;
     while (this.#length > MAX_LENGTH && this.#said.length > 1) this.#length -= this.#said.shift()?.text.length ?? 0;
   }

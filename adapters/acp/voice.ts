@@ -1,13 +1,13 @@
 import { methods } from '@agentclientprotocol/sdk';
 import { SupervisorError } from '../../actors/errors.ts';
-import type { SessionMetadata, VoiceChoice } from '../../actors/ports.ts';
+import type { SessionChoices, SessionMetadata, VoiceChoice } from '../../actors/ports.ts';
 import { invalidOption } from '../../actors/validation.ts';
 import { type JsonFields, list, present, record, text } from '../json.ts';
 import { requestError } from './failures.ts';
 import type { Line } from './turn.ts';
 
 type Kind = 'mode' | 'model';
-type Choices = NonNullable<SessionMetadata['modes']>;
+type Choices = SessionChoices['modes'];
 
 /**
  * Who answers in a session: in which mode, and with which model. Agents tell it as modes, as options of the session in the
@@ -34,16 +34,15 @@ export class AcpVoice {
   }
 
   has(kind: Kind): boolean {
-    return (this.#choices(kind)?.length ?? 0) > 0;
+    return this.#choices(kind).length > 0;
   }
 
-  get metadata(): Pick<SessionMetadata, 'mode' | 'model' | 'modes' | 'models'> {
-    return {
-      ...present('mode', this.#current('mode')),
-      ...present('model', this.#current('model')),
-      ...present('modes', this.#choices('mode')),
-      ...present('models', this.#choices('model')),
-    };
+  get metadata(): Pick<SessionMetadata, 'mode' | 'model'> {
+    return { ...present('mode', this.#current('mode')), ...present('model', this.#current('model')) };
+  }
+
+  get choices(): Pick<SessionChoices, 'modes' | 'models'> {
+    return { modes: this.#choices('mode'), models: this.#choices('model') };
   }
 
   /** Throws for what the agent does not have. Before the session is open nothing is known of it. */
@@ -92,7 +91,7 @@ export class AcpVoice {
   }
 
   #expect(kind: Kind, value: string): void {
-    const known = this.#choices(kind)?.map(({ id }) => id) ?? [];
+    const known = this.#choices(kind).map(({ id }) => id);
     if (known.includes(value)) return;
     throw invalidOption(kind, `one of ${known.join(', ') || `none: the agent offers no ${kind}s`}`, value);
   }
@@ -102,15 +101,14 @@ export class AcpVoice {
     return mode ?? text(this.#optionOf(kind)?.['currentValue']);
   }
 
-  #choices(kind: Kind): Choices | undefined {
+  #choices(kind: Kind): Choices {
     const modes = kind === 'mode' ? this.#modesOf() : [];
     const offered = modes.length > 0 ? modes : valuesOf(this.#optionOf(kind));
-    const choices = offered.map((one) => ({
+    return offered.map((one) => ({
       id: text(one['id']) ?? text(one['value']) ?? '',
       name: text(one['name']) ?? '',
       ...present('description', text(one['description'])),
     }));
-    return choices.length > 0 ? choices : undefined;
   }
 
   #modesOf(): readonly JsonFields[] {

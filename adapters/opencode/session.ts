@@ -51,6 +51,7 @@ export class OpencodeSession implements DriverSession {
   readonly restored: boolean;
   readonly capabilities = CAPABILITIES;
   readonly metadata: SessionMetadata;
+  readonly choices = { models: [], modes: [], commands: [] };
   readonly #place: TurnPlace;
   readonly #defaults: SessionDefaults;
   readonly #mcpServers: readonly McpServer[];

@@ -98,8 +98,8 @@ describe('what an agent tells of a session', () => {
   it('is kept between its turns, too: commands, title and context', async () => {
     const { open } = start({ flags: ['tells-its-commands'] });
     const session = await open();
-    await until('the commands came', () => session.status().commands !== undefined, 5_000);
-    expect(session.status().commands).toEqual([{ name: 'compact', description: 'Makes room' }]);
+    await until('the commands came', () => session.choices().commands.length > 0, 5_000);
+    expect(session.choices().commands).toEqual([{ name: 'compact', description: 'Makes room' }]);
     await session.prompt('[[title Of something]][[usage 300 0.5]]').result;
     expect(session.status()).toMatchObject({ title: 'Of something', context: { tokens: 300, maxTokens: 1_000 } });
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { program, scriptedAgents, type World } from '../fixtures/scripted-agent.ts';
+import { scriptedAgents, type World } from '../fixtures/scripted-agent.ts';
+import { program } from '../fixtures/scripted-program.ts';
 import { join } from 'node:path';
 import { until } from '../fixtures/until.ts';
 

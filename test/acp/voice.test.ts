@@ -10,7 +10,8 @@ describe('the model of an agent’s session', () => {
   it('is set when it is opened, by a call, and for one prompt', async () => {
     const { open, handle } = start();
     const session = await open('chat-1', { model: 'large' });
-    expect(session.status()).toMatchObject({ model: 'large', models: [{ id: 'small' }, { id: 'large' }] });
+    expect(session.status().model).toBe('large');
+    expect(session.choices().models).toMatchObject([{ id: 'small' }, { id: 'large' }]);
     expect(await said(session, '[[model]]')).toBe('large');
     await handle.restart();
     expect(await said(session, '[[model]]')).toBe('large');
@@ -46,7 +47,8 @@ describe('the mode of an agent that has it among its options', () => {
   it('is shown and set all the same', async () => {
     const { open } = start({ flags: ['has-its-modes-among-its-options'] });
     const session = await open('chat-1', { mode: 'auto' });
-    expect(session.status()).toMatchObject({ mode: 'auto', modes: [{ id: 'ask' }, { id: 'auto' }] });
+    expect(session.status().mode).toBe('auto');
+    expect(session.choices().modes).toMatchObject([{ id: 'ask' }, { id: 'auto' }]);
     expect(await said(session, '[[asked]]')).toBe('auto');
     await session.setMode('ask');
     expect(await said(session, '[[asked]]')).toBe('ask');

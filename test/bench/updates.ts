@@ -3,13 +3,11 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { client, methods, ndJsonStream } from '@agentclientprotocol/sdk';
 import { acp } from '../../adapters/acp/index.ts';
 import { createSupervisor } from '../../index.ts';
+import { program } from '../fixtures/scripted-program.ts';
 import { inTurns, ratioLine } from './side-by-side.ts';
-
-const program = fileURLToPath(new URL('../fixtures/programs/acp-agent.mjs', import.meta.url));
 
 /** What one prompt with many updates cost the host. */
 interface Cost {

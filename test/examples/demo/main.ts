@@ -1,4 +1,5 @@
 import { createSupervisor, type Session } from '../../../index.ts';
+import { gooseAgent, opencodeAcpAgent } from '../../fixtures/agent-worlds.ts';
 import { processesWith } from '../../fixtures/leftovers.ts';
 import { OpencodeWorld } from '../../fixtures/opencode-world.ts';
 
@@ -10,9 +11,14 @@ const title = (text: string) => say(`\n── ${text} ${'─'.repeat(Math.max(2,
 const seen: string[] = [];
 
 const world = await OpencodeWorld.create();
-const supervisor = createSupervisor({ backends: { code: world.backend() } });
-supervisor.on('transition', ({ id, from, to, reason }) => {
+const warm = gooseAgent.isInstalled ? gooseAgent : opencodeAcpAgent;
+const supervisor = createSupervisor({
+  backends: { code: world.backend(), agent: warm.backend(world) },
+  onPermission: () => ({ outcome: 'allow_once' }),
+});
+supervisor.on('transition', ({ id, kind, from, to, reason }) => {
   if (id === 'code') seen.push(to);
+  if (kind === 'backend' && id === 'agent') return; // Its one instance says the same.
   say(`${stamp()}  ● ${id}: ${from} → ${to}  (${reason.split('\n')[0]})`);
 });
 
@@ -41,6 +47,22 @@ try {
   title('The next prompt, on the server that came back');
   const next = await stream(alpha, '[[say Here I am again, in the same session.]]');
 
+  title(`A warm agent: ${warm.name}`);
+  const agent = await supervisor.openSession({ backend: 'agent', directory: world.directory('gamma'), title: 'gamma' });
+  const pids = [];
+  for (const prompt of ['[[say My first turn.]]', `${warm.tool}[[say My second one, in the same process.]]`]) {
+    await stream(agent, prompt);
+    pids.push(supervisor.status().backends['agent']?.pid);
+  }
+  const cancelled = agent.prompt('[[words 2000 every 20]]');
+  for await (const event of cancelled) if (event.type === 'text') break;
+  await cancelled.cancel();
+  say(`${stamp()}  gamma ■ ${(await cancelled.result).outcome}`);
+  pids.push(supervisor.status().backends['agent']?.pid);
+  say(`${stamp()}  ✂ kill -9 ${pids[0] ?? ''}`);
+  if (pids[0] !== undefined) process.kill(pids[0], 'SIGKILL');
+  const revived = await stream(agent, '[[fresh]][[say Here I am again, and I remember.]]');
+
   title('status()');
   say(JSON.stringify(supervisor.status(), null, 2));
 
@@ -57,6 +79,8 @@ try {
   );
   expect('the server went recovering → healthy by itself', seen.join(' ').includes('recovering healthy'));
   expect('the session went on', next === 'completed');
+  expect(`three turns of ${warm.name}, one of them cancelled, in one process`, new Set(pids).size === 1);
+  expect('the agent came back when it was needed, with its session', revived === 'completed');
   expect('nothing is left', left.length === 0);
 } finally {
   await supervisor.stop();
