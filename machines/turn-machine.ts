@@ -25,6 +25,10 @@ const whenLostTooOften = {
 
 const whenUnproven = { guard: { type: 'isUnproven', params: assessed }, actions: 'requestAudit' } as const;
 
+const whenDoubtful = { target: 'doubting', guard: { type: 'isDoubtful', params: assessed } } as const;
+
+const whenCancelled = { target: '#turn.settled', actions: 'concludeCancelled' } as const;
+
 const whenUnsent = {
   'turn.cancel': { target: '#turn.settled', actions: 'concludeCancelled' },
   'turn.abandon': { target: '#turn.settled', actions: { type: 'concludeFailed', params: failureOf } },
@@ -207,12 +211,19 @@ export const turnMachine = setupTurn.createMachine({
       description: 'The cancel is repeated until the agent is quiet.',
       entry: ['withdrawDecisions', 'forgetDecisions'],
       invoke: { src: 'canceller', id: 'canceller', input: ({ context }) => ({ turnId: context.turnId }) },
+      initial: 'repeating',
+      states: {
+        repeating: {
+          description: 'Nothing says that the work has ended.',
+          on: { 'turn.assessed': [whenUnproven, whenDoubtful, whenCancelled] },
+        },
+        doubting: {
+          description: 'The agent says that it is idle; what it has begun has no end, and may get one.',
+          on: { 'turn.assessed': [whenUnproven, { guard: { type: 'isDoubtful', params: assessed } }, whenCancelled] },
+          after: { doubtLimit: { target: '#turn.settled', actions: 'concludeCancelled' } },
+        },
+      },
       on: {
-        'turn.assessed': [
-          whenUnproven,
-          { guard: { type: 'isDoubtful', params: assessed } },
-          { target: 'settled', actions: 'concludeCancelled' },
-        ],
         'backend.exited': { target: 'settled', actions: 'concludeCancelled' },
         'backend.failed': { target: 'settled', actions: 'concludeCancelled' },
         'turn.abandon': { target: 'settled', actions: 'concludeCancelled' },

@@ -145,6 +145,7 @@ export const setupTurn = setup({
   delays: {
     deadline: ({ context, event }) => Math.max(0, context.deadlineAt - timeOf(event, context)),
     cancelTimeout: ({ context }) => context.cancelTimeoutMs,
+    doubtLimit: ({ context }) => context.cancelTimeoutMs / 8,
     withdrawLimit: ({ context }) => context.cancelTimeoutMs / 3,
   },
 });

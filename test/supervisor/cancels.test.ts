@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { FakeTurn } from '../fixtures/fake-backend.ts';
 import type { DispatchOutcome } from '../../actors/ports.ts';
 
-import { openWorld, runningWorld } from '../fixtures/running-turn.ts';
+import { found, openWorld, runningWorld } from '../fixtures/running-turn.ts';
 
 describe('a cancel', () => {
   it('is repeated every 250 ms until the agent is quiet, and the turn is cancelled whatever the agent says', async () => {
@@ -31,6 +31,7 @@ describe('a cancel', () => {
 
   it('has a time limit: the turn settles, the agent is retired, and the next turn runs', async () => {
     const { session, turn, backend, clock } = await runningWorld();
+    backend.onReconcile = ([running]) => Promise.resolve(running?.fact(found({ working: true })));
     const next = session.prompt('next');
     void turn.cancel();
     await clock.advance(15_000);

@@ -78,6 +78,17 @@ describe('the settlement of a turn', () => {
     expect(await turn.result).toMatchObject({ outcome: 'cancelled' });
   });
 
+  it('is cancelled, too, where the server is idle for so long that the answer will get no end', async () => {
+    const { turn, agent, clock } = await runningWorld();
+    void turn.cancel();
+    agent.fact({ kind: 'quiet' });
+    await clock.advance(15_000 / 8 - 1);
+    expect(await isSettled(turn)).toBe(false);
+    await clock.advance(1);
+    const result = await turn.result;
+    expect([result.outcome, result.error]).toEqual(['cancelled', undefined]);
+  });
+
   it('is completed as rejected where a rejection of ours ended the work', async () => {
     const { turn, agent } = await runningWorld();
     agent.fact({ kind: 'step-ended', last: false }, { kind: 'rejected' }, { kind: 'quiet' });
