@@ -32,6 +32,7 @@ export class AcpLife implements AgentLife {
   #process: ManagedProcess | undefined;
   #conversation: Conversation | undefined;
   #isAbandoned = false;
+  #broken: Failure | undefined;
   #lastSeenAt = Number.NEGATIVE_INFINITY;
 
   constructor(launch: AcpLaunch, directory: string, clock: Clock, observer: AgentLifeObserver) {
@@ -149,7 +150,7 @@ export class AcpLife implements AgentLife {
       mcpServers,
       authMethod,
       onBytes: () => (this.#lastSeenAt = this.#clock.now()),
-      onBroken: () => this.kill(),
+      onBroken: (reason) => this.#break(reason),
     });
   }
 
@@ -160,8 +161,15 @@ export class AcpLife implements AgentLife {
     return Object.fromEntries(Object.entries(own).filter(([name]) => !SECRET_NAME.test(name)));
   }
 
+  /** It cannot be understood any more: the next life may be. */
+  #break(reason: string): void {
+    this.#broken = { code: 'ERR_PROTOCOL', message: `"${this.#launch.command}" sent ${reason}, and was ended.` };
+    void this.#process?.kill();
+  }
+
   #failureOf({ error, code, signal }: ProcessEnd): Failure {
     const { command } = this.#launch;
+    if (this.#broken) return this.#broken;
     if (error) {
       const reason = error.code ?? 'unknown';
       const hint =

@@ -33,7 +33,8 @@ export interface ConversationOptions {
   /** The process runs. */
   readonly isAlive: () => boolean;
   readonly onBytes: () => void;
-  readonly onBroken: () => void;
+  /** The agent broke the protocol in a way that cannot be survived. */
+  readonly onBroken: (reason: string) => void;
 }
 
 /** What is said between us and one process life of an agent. */

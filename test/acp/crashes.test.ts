@@ -60,4 +60,18 @@ describe('an agent that dies', () => {
     expect((await session.prompt('[[recall]]').result).text).toBe('[[say one]]');
     expect(sessions).toEqual(['created', 'restored']);
   });
+
+  it('is ended where it sends more in one message than anybody should, and the next one works', async () => {
+    const { open, handle, supervisor } = start();
+    const failures: unknown[] = [];
+    supervisor.on('transition', ({ to }) => to === 'recovering' && failures.push(handle.status().lastError?.code));
+    const session = await open();
+    const { pid } = handle.status();
+    expect((await session.prompt('[[huge 8]]').result).text).toHaveLength(8 * 1024 * 1024);
+    const next = session.prompt('[[huge 33]]');
+    const after = session.prompt('[[say fine]]');
+    expect(await next.result).toMatchObject({ outcome: 'indeterminate' });
+    expect(await after.result).toMatchObject({ outcome: 'completed', text: 'fine' });
+    expect([failures[0], handle.status().pid === pid]).toEqual(['ERR_PROTOCOL', false]);
+  });
 });
