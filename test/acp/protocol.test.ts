@@ -54,6 +54,22 @@ describe('an agent is spoken to', () => {
     expect(await said(await open(), '[[where VITEST]]')).toBe(`${cwd} undefined`);
   });
 
+  it('about the MCP servers of its backend and of its session, of two with one name about the session’s, in every life', async () => {
+    const ours = [
+      { name: 'a', command: '/ours/a' },
+      { name: 'b', command: '/ours/b', args: ['x'], env: { KEY: 'value' } },
+    ];
+    const { open, handle } = start({ agent: { mcpServers: ours } });
+    const session = await open('chat-1', { mcpServers: [{ name: 'a', type: 'http', url: 'http://127.0.0.1:1/' }] });
+    const servers = [
+      { name: 'b', command: '/ours/b', args: ['x'], env: [{ name: 'KEY', value: 'value' }] },
+      { type: 'http', name: 'a', url: 'http://127.0.0.1:1/', headers: [] },
+    ];
+    expect(JSON.parse(await said(session, '[[servers]]'))).toEqual(servers);
+    await handle.restart();
+    expect(JSON.parse(await said(session, '[[servers]]'))).toEqual(servers);
+  });
+
   it('never with two prompts at once', async () => {
     const { open } = start();
     const session = await open();

@@ -2,21 +2,14 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Session } from '../../index.ts';
+import { isAlive } from '../fixtures/leftovers.ts';
 import { eventsOf, scriptedAgents } from '../fixtures/scripted-agent.ts';
 import { until } from '../fixtures/until.ts';
 
-const { start, root } = scriptedAgents();
+const { start, root, directory } = scriptedAgents();
 const on = { agent: { terminals: true } };
 const run = (command: string, more: object = {}) => `[[run ${JSON.stringify({ command, ...more })}]]`;
 const said = async (session: Session, prompt: string) => (await session.prompt(prompt).result).text;
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
-
 /** Runs a command that goes on, with a child that goes on, and tells both pids. */
 async function running(session: Session): Promise<readonly number[]> {
   await session.prompt(run('sleep 300 & echo $$ $!; wait')).result;
@@ -96,8 +89,9 @@ describe('the terminals of an agent', () => {
     ['the session is closed', (session) => session.close()],
     ['the agent dies', (session) => session.prompt('[[crash]]').result],
   ])('are gone with all that they started when %s', async (_, end) => {
-    const { open } = start(on);
-    const session = await open();
+    const { open } = start({ agent: { terminals: true, share: 'directory' } });
+    const place = directory();
+    const [session] = [await open('a', { directory: place }), await open('b', { directory: place })];
     const pids = await running(session);
     expect(pids.map(isAlive)).toEqual([true, true]);
     await end(session);

@@ -148,7 +148,12 @@ export function describeContract(agent: AgentUnderTest): void {
       if (listSessions) expect(await list()).toContain(session.agentSessionId);
       const { model, mode } = session.status();
       if (setModel && model !== undefined) await session.setModel(model);
-      if (setMode && mode !== undefined) await session.setMode(mode);
+      const another = session.choices().modes.find(({ id }) => id !== mode);
+      if (setMode && another) {
+        await session.setMode(another.id);
+        expect(await session.prompt('[[fresh]][[say In another mode]]').result).toMatchObject({ outcome: 'completed' });
+        expect(session.status().mode).toBe(another.id);
+      }
       if (fork) {
         const forked = await session.fork();
         expect((await forked.prompt('[[fresh]][[recall]]').result).text).toContain('Remember this');
