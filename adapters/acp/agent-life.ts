@@ -98,7 +98,7 @@ export class AcpLife implements AgentLife {
   /** Never rejects: whatever happens, the life ends with one `ended`. */
   async #run(): Promise<void> {
     const end = await this.#live().catch((error: unknown) => toFailure(error, 'ERR_SPAWN_FAILED'));
-    this.#conversation?.end();
+    await this.#conversation?.end();
     await this.#files.remove();
     const failure = 'survivors' in end ? this.#failureOf(end) : end;
     const message = this.#redactor.redact(failure.message);
@@ -122,7 +122,7 @@ export class AcpLife implements AgentLife {
       redactor: this.#redactor,
       hasInput: true,
       onOutput: (chunk) => this.#conversation?.receive(chunk),
-      onExit: () => this.#conversation?.end(),
+      onExit: () => void this.#conversation?.end(),
       onEnd: () => undefined,
     });
     this.#process = process;

@@ -44,6 +44,7 @@ export class Conversation {
   readonly #connection: ClientConnection;
   readonly #sessions = new Map<string, AcpSession>();
   #capabilities: JsonFields = {};
+  #ended: Promise<void> | undefined;
   #authMethods: readonly string[] = [];
 
   constructor(options: ConversationOptions) {
@@ -76,11 +77,17 @@ export class Conversation {
     this.#wire.receive(chunk);
   }
 
-  /** Nobody is at the other end any more; whoever waits learns it. */
-  end(): void {
+  /** Nobody is at the other end any more; whoever waits learns it. Resolves when nothing runs for it any more. */
+  end(): Promise<void> {
+    this.#ended ??= this.#end();
+    return this.#ended;
+  }
+
+  async #end(): Promise<void> {
     this.#wire.end();
-    for (const session of this.#sessions.values()) session.lost();
+    const lost = [...this.#sessions.values()].map((session) => session.lost());
     this.#sessions.clear();
+    await Promise.all(lost);
   }
 
   async handshake(signal: AbortSignal): Promise<{ version: string | null }> {
@@ -227,6 +234,7 @@ export class Conversation {
       wire: this.#wire,
       agent: this.#connection.agent,
       isOpen: () => this.isOpen,
+      forget: (sessionId) => void this.#sessions.delete(sessionId),
       hold: (holder, isHeld) => this.#wire.valve.hold(holder, isHeld && this.#sessions.size === 1),
     };
   }

@@ -43,9 +43,10 @@ export class AcpSession implements DriverSession, TurnHost {
   /** The files that the agent may read and write through its client. */
   readonly files: WorktreeFiles;
   /** The commands that it may run through its client. */
-  readonly terminals: Terminals;
+  terminals: Terminals;
   /** The cost of the session so far, where the agent tells it. */
   cost: number | undefined;
+  readonly #terminalEnvironment: Readonly<Record<string, string>>;
   readonly #voice = new AcpVoice();
   readonly #transcript = new Transcript();
   #title: string | undefined;
@@ -61,6 +62,7 @@ export class AcpSession implements DriverSession, TurnHost {
     this.request = request;
     this.directory = request.directory;
     this.files = new WorktreeFiles(request.directory);
+    this.#terminalEnvironment = terminalEnvironment;
     this.terminals = new Terminals(this.files, terminalEnvironment);
   }
 
@@ -83,6 +85,7 @@ export class AcpSession implements DriverSession, TurnHost {
   /** It is open in a life of the agent, under this id. */
   opened(line: Line, agentSessionId: string, answer: JsonFields, advertised: JsonFields): void {
     this.#line = line;
+    if (this.terminals.isOver) this.terminals = new Terminals(this.files, this.#terminalEnvironment);
     this.agentSessionId = agentSessionId;
     this.advertised = advertised;
     this.#voice.read(answer);
@@ -100,11 +103,11 @@ export class AcpSession implements DriverSession, TurnHost {
     return replayed;
   }
 
-  /** The life of the agent is over. */
-  lost(): void {
+  /** The life of the agent is over. Resolves when nothing runs that it has started through us. */
+  lost(): Promise<void> {
     this.#line = undefined;
     this.#turn?.lost();
-    void this.terminals.end();
+    return this.terminals.end();
   }
 
   line(): Line {
@@ -196,12 +199,21 @@ export class AcpSession implements DriverSession, TurnHost {
 
   async close(options: { readonly delete: boolean }, signal: AbortSignal): Promise<void> {
     await this.terminals.end();
+    const { forget } = this.line();
     const request = { sessionId: this.agentSessionId };
-    if (hasCapability(this.advertised, 'close'))
-      await this.#ask('The session was not closed', methods.agent.session.close, request, signal);
-    if (!options.delete) return;
+    try {
+      if (hasCapability(this.advertised, 'close'))
+        await this.#ask('The session was not closed', methods.agent.session.close, request, signal);
+      if (options.delete) await this.#delete(signal);
+    } finally {
+      forget(this.agentSessionId);
+    }
+  }
+
+  async #delete(signal: AbortSignal): Promise<void> {
     if (!this.capabilities.deleteSession)
       throw new SupervisorError('ERR_UNSUPPORTED', 'The session is closed; this agent cannot delete one.');
+    const request = { sessionId: this.agentSessionId };
     await this.#ask('The session was not deleted', methods.agent.session.delete, request, signal);
   }
 

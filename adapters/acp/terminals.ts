@@ -18,6 +18,7 @@ export class Terminals {
   /** Terminals that were released while their processes end. */
   readonly #ending = new Set<Promise<unknown>>();
   #count = 0;
+  #isOver = false;
 
   /** `env`: the whole environment of a command, before what the agent adds. */
   constructor(files: WorktreeFiles, env: Readonly<Record<string, string>>) {
@@ -25,10 +26,16 @@ export class Terminals {
     this.#env = env;
   }
 
+  /** The session is over: nothing runs in it any more, and nothing will. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   async create(params: JsonFields): Promise<string> {
     if (this.#open.size >= MAX_TERMINALS)
       throw new SupervisorError('ERR_UNSUPPORTED', `There are ${MAX_TERMINALS} terminals already; release some.`);
     const cwd = await this.#files.directory(text(params['cwd']));
+    if (this.#isOver) throw new SupervisorError('ERR_SESSION_CLOSED', 'The session is over.');
     const limit = number(params['outputByteLimit']) ?? MAX_OUTPUT_BYTES;
     const added = list(params['env']).map(record);
     const terminal = new Terminal({
@@ -77,8 +84,9 @@ export class Terminals {
     await Promise.all([...this.#open.values()].map((terminal) => terminal.kill()));
   }
 
-  /** The session is over: nothing of it runs any more. */
+  /** Ends whatever runs. Resolves when nothing does. */
   async end(): Promise<void> {
+    this.#isOver = true;
     await Promise.all([...[...this.#open.keys()].map((id) => this.release(id)), ...this.#ending]);
     this.#released.clear();
   }

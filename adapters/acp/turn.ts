@@ -25,6 +25,8 @@ export interface Line {
   readonly isOpen: () => boolean;
   /** The output waits for this holder, unless other sessions would wait, too. */
   readonly hold: (holder: object, isHeld: boolean) => void;
+  /** The session is closed: nothing is said of it any more. */
+  readonly forget: (sessionId: string) => void;
 }
 
 /** What a turn needs of its session. */
