@@ -1,8 +1,11 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { isAlive } from '../fixtures/leftovers.ts';
 import { firstText, scriptedAgents, slow } from '../fixtures/scripted-agent.ts';
 import { until } from '../fixtures/until.ts';
 
-const { start } = scriptedAgents();
+const { start, root } = scriptedAgents();
 
 describe('an agent that dies', () => {
   it('in the middle of a turn leaves it indeterminate, is restarted for the next one, and remembers', async () => {
@@ -73,5 +76,27 @@ describe('an agent that dies', () => {
     expect(await next.result).toMatchObject({ outcome: 'indeterminate' });
     expect(await after.result).toMatchObject({ outcome: 'completed', text: 'fine' });
     expect([failures[0], handle.status().pid === pid]).toEqual(['ERR_PROTOCOL', false]);
+  });
+
+  it('and is given a prompt before anybody could know runs it once, in the next process', async () => {
+    const prompts = join(root, 'prompts-of-the-dead');
+    const { open, handle } = start({ agent: { env: { PROMPTS: prompts } } });
+    const session = await open();
+    const { pid = 0 } = handle.status();
+    process.kill(pid, 'SIGKILL');
+    while (isAlive(pid)); // Without a turn of the event loop: its exit cannot be heard.
+    expect(await session.prompt('[[say once]]').result).toMatchObject({ outcome: 'completed', text: 'once' });
+    expect(readFileSync(prompts, 'utf8').split('once')).toHaveLength(2);
+  });
+
+  it('or reads no more is replaced, and the prompt that it did not read is run by the next one', async () => {
+    const health = { intervalMs: 50, timeoutMs: 200, failureThreshold: 1, busyGraceMs: 100 };
+    const { open, handle } = start({ agent: { health } });
+    const session = await open();
+    const { pid } = handle.status();
+    expect(await session.prompt('[[deafen]]').result).toMatchObject({ outcome: 'completed' });
+    await until('its input is closed', () => !existsSync(`/proc/${pid}/fd/0`), 5_000);
+    expect(await session.prompt('[[say heard]]').result).toMatchObject({ outcome: 'completed', text: 'heard' });
+    expect(handle.status().pid).not.toBe(pid);
   });
 });
