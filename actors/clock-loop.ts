@@ -1,4 +1,5 @@
 import type { Clock } from './contract/supervisor.ts';
+import { SupervisorError } from './errors.ts';
 
 /** Waits on the clock; resolves early, and without error, when the signal aborts. */
 export function waitFor(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
@@ -14,6 +15,9 @@ export function waitFor(clock: Clock, delayMs: number, signal: AbortSignal): Pro
   });
 }
 
+const timedOut = (limitMs: number) =>
+  new SupervisorError('ERR_OPEN_TIMEOUT', `It timed out after ${limitMs} ms.`, { reason: 'timeout' });
+
 /**
  * Runs `work` with a signal that aborts with `signal`, or after `limitMs` on the clock. Rejects then, whatever becomes of
  * the work.
@@ -27,7 +31,7 @@ export async function withLimit<T>(
   signal.throwIfAborted();
   const over = new AbortController();
   const onAbort = () => over.abort(signal.reason);
-  const timer = clock.setTimeout(() => over.abort(new Error(`timed out after ${limitMs} ms`)), limitMs);
+  const timer = clock.setTimeout(() => over.abort(timedOut(limitMs)), limitMs);
   signal.addEventListener('abort', onAbort, { once: true });
   const ended = new Promise<never>((_, reject) => {
     over.signal.addEventListener('abort', () => reject(over.signal.reason as Error), { once: true });

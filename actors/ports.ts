@@ -190,7 +190,10 @@ export interface DriverSession {
   readonly choices: SessionChoices;
   /** Throws `ERR_INVALID_OPTION` for a request that the backend cannot take. */
   check(request: TurnRequest): void;
-  /** Rejects with `ERR_INVALID_OPTION` for a model, agent or mode that the backend does not have. */
+  /**
+   * Rejects with `ERR_INVALID_OPTION` for a model, agent or mode that the backend does not have. One that keeps them takes
+   * them over now, unless a turn runs.
+   */
   verify(choice: VoiceChoice, signal: AbortSignal): Promise<void>;
   /** The turn's events and evidence go to the sink from now on. One turn of a session at a time. */
   begin(request: TurnRequest, sink: TurnSink): DriverTurn;

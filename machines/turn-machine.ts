@@ -84,7 +84,7 @@ export const turnMachine = setupTurn.createMachine({
           },
         },
         sending: {
-          description: 'The request is under way; it keeps its own time limit.',
+          description: 'The request is under way.',
           entry: 'countDispatch',
           invoke: { src: 'dispatch', id: 'dispatch', input: ({ context }) => ({ turnId: context.turnId }) },
           initial: 'accepting',
@@ -102,9 +102,11 @@ export const turnMachine = setupTurn.createMachine({
                 'turn.cancel': { target: 'withdrawn' },
                 'decision.asked': { target: '#turn.awaitingDecision', actions: ['countAsked', 'pauseClocks'] },
               },
+              after: { deadline: { target: 'withdrawn', actions: 'expireDeadline' } },
             },
             withdrawn: {
-              description: 'Cancelled before the answer: first learn whether there is anything to cancel.',
+              description:
+                'Cancelled, or out of time, before the answer: first learn whether there is anything to cancel.',
               entry: 'withdraw',
               after: { withdrawLimit: { target: '#turn.cancelling' } },
               on: {

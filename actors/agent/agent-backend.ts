@@ -7,6 +7,7 @@ import type { LifeRuntimeOptions } from '../backend/life-runtime.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { BackendStatus, LifecycleState } from '../contract/status.ts';
 import type { BackendSession } from '../contract/supervisor.ts';
+import { SupervisorError } from '../errors.ts';
 import type { AgentDefinition, AgentDriver, DriverSession, DriverSessionRequest } from '../ports.ts';
 import type { Scope } from '../scope.ts';
 import type { SessionRecord } from '../session/session-record.ts';
@@ -88,10 +89,16 @@ export class AgentBackend implements Backend {
 
   detach(session: SessionRecord): void {
     const agent = this.#bySession.get(session.driver);
+    agent?.sessions.delete(session);
+    this.discard(session.driver);
+  }
+
+  /** It was opened for nobody. */
+  discard(driver: DriverSession): void {
+    const agent = this.#bySession.get(driver);
     if (!agent) return;
-    this.#bySession.delete(session.driver);
-    agent.sessions.delete(session);
-    const slot = [...agent.slots].find((candidate) => candidate.session === session.driver);
+    this.#bySession.delete(driver);
+    const slot = [...agent.slots].find((candidate) => candidate.session === driver);
     if (slot) this.#vacate(agent, slot);
   }
 
@@ -103,7 +110,13 @@ export class AgentBackend implements Backend {
     const slot: AgentSlot = { request: driver, session: driver, generation: 0 };
     const other = this.#agentAt(`\0${session.id}`, driver.directory);
     other.slots.add(slot);
-    return this.#ask(other, limits, (signal) => work(driver, signal)).finally(() => this.#vacate(other, slot));
+    const onSame = (signal: AbortSignal) => {
+      if (slot.outcome !== 'replaced') return work(driver, signal);
+      throw new SupervisorError('ERR_SESSION_NOT_FOUND', 'The agent cannot continue the session.', {
+        backend: this.id,
+      });
+    };
+    return this.#ask(other, limits, onSame).finally(() => this.#vacate(other, slot));
   }
 
   /** The sessions that agents keep of a directory: asked of one that runs there, or of one that is started for it. */
@@ -150,6 +163,7 @@ export class AgentBackend implements Backend {
     const startedAt = clock.now();
     await awaitHealthy(agent, { clock, timeoutMs, signal });
     if (slot.session) return slot.session;
+    if (slot.refusal !== undefined) throw slot.refusal as Error;
     const leftMs = Math.max(1, timeoutMs - Math.round(clock.now() - startedAt));
     const until = signal ?? new AbortController().signal;
     return withLimit(clock, leftMs, until, (limited) => agent.openSlot(slot, limited));

@@ -12,6 +12,10 @@ export interface AgentSlot {
   session: DriverSession | undefined;
   /** The life in which it is open. */
   generation: number;
+  /** Why the agent would not open it. */
+  refusal?: unknown;
+  /** What became of it in its latest life but the first. */
+  outcome?: 'restored' | 'replaced';
 }
 
 export interface AgentRuntimeOptions extends LifeRuntimeOptions {
@@ -83,9 +87,18 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
     this.process?.kill();
   }
 
-  /** Opens what is not open in this life: anew the first time, again after a restart. */
+  /**
+   * Opens what is not open in this life: anew the first time, again after a restart. A new one that the agent refuses is
+   * told to whoever wants it, and costs the others nothing.
+   */
   async openSlots(signal: AbortSignal): Promise<void> {
-    for (const slot of this.slots) if (slot.generation !== this.generation) await this.openSlot(slot, signal);
+    for (const slot of this.slots) {
+      if (slot.generation === this.generation) continue;
+      await this.openSlot(slot, signal).catch((error: unknown) => {
+        if (slot.session || signal.aborted || this.process?.isConnected !== true) throw error;
+        slot.refusal = error;
+      });
+    }
   }
 
   async openSlot(slot: AgentSlot, signal: AbortSignal): Promise<DriverSession> {
@@ -93,6 +106,7 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
     if (!process) throw new Error(`The agent ${this.id} has no process.`);
     if (slot.session) {
       const outcome = await process.restoreSession(slot.session, signal);
+      slot.outcome = outcome;
       this.#options.onRestored(slot.session, outcome);
     }
     slot.session ??= await process.openSession(slot.request, signal);

@@ -25,6 +25,8 @@ export interface Backend {
   attach(session: SessionRecord): void;
   /** The session no longer needs its carrier. */
   detach(session: SessionRecord): void;
+  /** An agent session that was opened is not needed after all. */
+  discard(session: DriverSession): void;
   /** Runs a request about a session on what carries it; starts that if need be. */
   request<T>(session: SessionRecord, limits: RequestLimits, work: SessionWork<T>): Promise<T>;
   send(command: LifeCommand): void;

@@ -2,6 +2,7 @@ import type { LifeCommand, LifeContext } from '../../machines/life-setup.ts';
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { LifecycleState } from '../contract/status.ts';
 import type { Clock, Logger } from '../contract/supervisor.ts';
+import { SupervisorError } from '../errors.ts';
 import type { Scope } from '../scope.ts';
 import type { SessionRecord } from '../session/session-record.ts';
 
@@ -124,7 +125,7 @@ export abstract class LifeRuntime {
 
   /** The process life is over: its turns learn it, and so do the holders of its leases. */
   lifeOver(): void {
-    this.#life.abort();
+    this.#life.abort(new SupervisorError('ERR_BACKEND_EXITED', `The process of ${this.id} ended.`));
     this.#life = new AbortController();
     const at = this.clock.now();
     for (const session of this.sessions) session.tellRunning({ type: 'backend.exited', at });

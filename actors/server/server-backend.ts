@@ -58,6 +58,9 @@ export class ServerBackend extends LifeRuntime implements Backend {
     return withLimit(this.clock, leftMs, signal ?? never(), (limited) => this.driver.openSession(request, limited));
   }
 
+  /** [opencode] A session costs nothing while nobody prompts. */
+  discard(): void {}
+
   async request<T>({ driver }: SessionRecord, limits: RequestLimits, work: SessionWork<T>): Promise<T> {
     const { startMs, requestMs } = limits;
     if (startMs !== undefined) await awaitHealthy(this, { clock: this.clock, timeoutMs: startMs });

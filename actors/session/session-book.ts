@@ -78,7 +78,6 @@ export class SessionBook {
 
   async #create(backend: Backend, options: OpenSessionOptions, key: string): Promise<OpenSession> {
     const driver = await this.#openOnBackend(backend, options, key);
-    if (requestOf(options).resume !== undefined) expectUnused(backend, driver.agentSessionId);
     this.#sessions += 1;
     const settings = settingsOf(options, key);
     const record = new SessionRecord(`session-${this.#sessions}`, settings, driver);
@@ -105,8 +104,16 @@ export class SessionBook {
     await this.#untilQuiet(record, options.signal);
     if (record.closed) return this.#create(backend, options, key);
     const driver = await this.#openOnBackend(backend, options, key);
-    while (!record.isIdle) await this.#untilQuiet(record, options.signal); // A prompt may have come meanwhile.
-    if (requestOf(options).resume !== undefined) expectUnused(backend, driver.agentSessionId);
+    try {
+      while (!record.isIdle) await this.#untilQuiet(record, options.signal); // A prompt may have come meanwhile.
+    } catch (error) {
+      backend.discard(driver);
+      throw error;
+    }
+    if (record.closed) {
+      backend.discard(driver);
+      return this.#create(backend, options, key);
+    }
     backend.detach(record);
     record.driver = driver;
     record.restored = driver.restored ? 'restored' : 'replaced';
@@ -134,11 +141,19 @@ export class SessionBook {
   async #openOnBackend(backend: Backend, options: OpenSessionOptions, key: string): Promise<DriverSession> {
     this.#expectRunning();
     const { signal } = options;
+    const { resume } = requestOf(options);
+    if (resume !== undefined) expectUnused(backend, resume); // Before anything is started for it.
     const circumstances = { chatId: chatOf(key), timeoutMs: this.#runtime.options.openTimeoutMs, signal };
     const driver = await backend.open(requestOf(options), circumstances).catch((error: unknown) => {
       throw signal?.aborted ? abortError(signal) : error;
     });
-    this.#expectRunning();
+    try {
+      this.#expectRunning();
+      if (resume !== undefined) expectUnused(backend, driver.agentSessionId); // Somebody may have been quicker.
+    } catch (error) {
+      backend.discard(driver);
+      throw error;
+    }
     return driver;
   }
 
@@ -147,6 +162,7 @@ export class SessionBook {
       nextTurnId: () => `turn-${(this.#turns += 1)}`,
       statusOf: (record) => statusOf(record),
       verify: async (record, choice) => {
+        if (record.closed) throw closedError(record);
         if (record.carrier.isAvailable)
           await this.#request(backend, record, (driver, signal) => driver.verify(choice, signal));
       },

@@ -178,7 +178,15 @@ function sizeOf(event: AgentEvent): number {
   return event.type === 'permission' ? weigh(event.request.metadata) : 0;
 }
 
+/** What cannot be written as JSON, because it is nested too deep, is not light. */
+const UNWEIGHABLE = 1024 * 1024;
+
 /** The length of a value as JSON. */
 function weigh(value: unknown): number {
-  return value === undefined ? 0 : JSON.stringify(value).length;
+  if (value === undefined) return 0;
+  try {
+    return JSON.stringify(value).length;
+  } catch {
+    return UNWEIGHABLE; // RangeError: too deep.
+  }
 }

@@ -12,7 +12,7 @@ import type {
 import { childEnvironment } from '../process/environment.ts';
 import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
 import { PrivateDirectory } from '../process/private-directory.ts';
-import { Redactor, SECRET_NAME } from '../process/redaction.ts';
+import { Redactor, PRIVATE_NAME } from '../process/redaction.ts';
 import { nextChildMark } from '../process/run-identity.ts';
 import { Conversation } from './conversation.ts';
 import { expectDirectory } from './directory.ts';
@@ -158,7 +158,7 @@ export class AcpLife implements AgentLife {
   #terminalEnvironment(): Readonly<Record<string, string>> {
     const { inheritEnv, env } = this.#launch;
     const own = childEnvironment({ inheritEnv, env, never: [], mark: '' });
-    return Object.fromEntries(Object.entries(own).filter(([name]) => !SECRET_NAME.test(name)));
+    return Object.fromEntries(Object.entries(own).filter(([name]) => !PRIVATE_NAME.test(name)));
   }
 
   /** It cannot be understood any more: the next life may be. */

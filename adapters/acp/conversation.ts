@@ -17,6 +17,8 @@ import { Wire } from './wire.ts';
 const PROBE_METHOD = '_agent-supervisor/ping';
 /** A list that does not end is cut. */
 const MAX_PAGES = 50;
+/** Updates kept of sessions that are not known yet. */
+const MAX_EARLY = 64;
 
 export interface ConversationOptions {
   /** What the agent reads. */
@@ -37,6 +39,13 @@ export interface ConversationOptions {
   readonly onBroken: (reason: string) => void;
 }
 
+/** A session to be continued. */
+interface Continuation {
+  readonly sessionId: string;
+  readonly cwd: string;
+  readonly mcpServers: ReturnType<typeof toAcpServers>;
+}
+
 /** What is said between us and one process life of an agent. */
 export class Conversation {
   readonly #options: ConversationOptions;
@@ -45,6 +54,9 @@ export class Conversation {
   readonly #sessions = new Map<string, AcpSession>();
   #capabilities: JsonFields = {};
   #ended: Promise<void> | undefined;
+  #isReady = false;
+  /** What was said of sessions that are not known yet: one of them may be the one that is being opened. */
+  #early: { readonly sessionId: string; readonly update: JsonFields }[] = [];
   #authMethods: readonly string[] = [];
 
   constructor(options: ConversationOptions) {
@@ -52,7 +64,7 @@ export class Conversation {
     this.#wire = new Wire({
       input: options.input,
       flow: options.flow,
-      onUpdate: (sessionId, update) => this.#sessions.get(sessionId)?.update(update),
+      onUpdate: (sessionId, update) => this.#update(sessionId, update),
       onBytes: options.onBytes,
       onBroken: options.onBroken,
     });
@@ -70,7 +82,7 @@ export class Conversation {
 
   /** The agent has said what it can do. */
   get isReady(): boolean {
-    return Object.keys(this.#capabilities).length > 0;
+    return this.#isReady;
   }
 
   receive(chunk: Buffer): void {
@@ -107,6 +119,7 @@ export class Conversation {
       throw new SupervisorError('ERR_VERSION_MISMATCH', message);
     }
     this.#capabilities = record(answer['agentCapabilities']);
+    this.#isReady = true;
     this.#authMethods = list(answer['authMethods']).map((method) => text(record(method)['id']) ?? '');
     const { authMethod: methodId } = this.#options;
     if (methodId !== undefined) await this.#ask('authenticate', methods.agent.authenticate, { methodId }, signal);
@@ -163,7 +176,17 @@ export class Conversation {
       await this.#ask('session/new', methods.agent.session.new, { cwd, mcpServers: toAcpServers(mcpServers) }, signal),
     );
     session.cost = 0;
-    this.#opened(session, text(answer['sessionId']) ?? '', answer);
+    const sessionId = text(answer['sessionId']);
+    if (sessionId === undefined || sessionId === '')
+      throw new SupervisorError('ERR_PROTOCOL', 'The agent opened a session and did not say which.');
+    this.#opened(session, sessionId, answer);
+  }
+
+  #update(sessionId: string, update: JsonFields): void {
+    const session = this.#sessions.get(sessionId);
+    if (session) return session.update(update);
+    this.#early.push({ sessionId, update });
+    if (this.#early.length > MAX_EARLY) this.#early.shift();
   }
 
   #mcpServers({ mcpServers: own = [] }: DriverSessionRequest): readonly McpServer[] {
@@ -181,16 +204,28 @@ export class Conversation {
     }
   }
 
-  /** Continues a session of an earlier life, where the agent can: `false` where it cannot, or has forgotten it. */
+  /**
+   * Continues a session of an earlier life, where the agent can: `false` where it cannot, or has forgotten it. What was
+   * said is told by a load, and not by a resume: of a session that nobody here knows it is wanted.
+   */
   async #continue(session: AcpSession, sessionId: string, signal: AbortSignal): Promise<boolean> {
     const { directory: cwd, mcpServers = [] } = session.request;
     const request = { sessionId, cwd, mcpServers: toAcpServers(mcpServers) };
-    if (hasCapability(this.#capabilities, 'resume')) {
-      const resumed = await this.#tryTo(methods.agent.session.resume, request, signal);
-      if (resumed) this.#opened(session, sessionId, resumed);
-      if (resumed) return true;
-    }
+    const ways = [() => this.#resume(session, request, signal), () => this.#load(session, request, signal)];
+    for (const way of session.hasHistory ? ways : ways.reverse()) if (await way()) return true;
+    return false;
+  }
+
+  async #resume(session: AcpSession, request: Continuation, signal: AbortSignal): Promise<boolean> {
+    if (!hasCapability(this.#capabilities, 'resume')) return false;
+    const resumed = await this.#tryTo(methods.agent.session.resume, request, signal);
+    if (resumed) this.#opened(session, request.sessionId, resumed);
+    return resumed !== undefined;
+  }
+
+  async #load(session: AcpSession, request: Continuation, signal: AbortSignal): Promise<boolean> {
     if (this.#capabilities['loadSession'] !== true) return false;
+    const { sessionId } = request;
     this.#sessions.set(sessionId, session);
     session.beginReplay();
     const loaded = await this.#tryTo(methods.agent.session.load, request, signal).finally(() => {
@@ -214,7 +249,9 @@ export class Conversation {
 
   #opened(session: AcpSession, sessionId: string, answer: JsonFields): void {
     this.#sessions.set(sessionId, session);
+    if (this.#sessions.size > 1) this.#wire.valve.release(); // From now on others would wait, too.
     session.opened(this.#line(), sessionId, answer, this.#capabilities);
+    for (const early of this.#early.splice(0)) this.#update(early.sessionId, early.update);
   }
 
   async #ask(what: string, method: string, request: object, signal: AbortSignal): Promise<unknown> {

@@ -18,7 +18,7 @@ const FALLBACK: Readonly<Record<Kind, readonly Kind[]>> = {
   reject_always: ['reject_always', 'reject_once'],
 };
 
-const isKind = (kind: string | undefined): kind is Kind => kind !== undefined && kind in FALLBACK;
+const isKind = (kind: string | undefined): kind is Kind => kind !== undefined && Object.hasOwn(FALLBACK, kind);
 
 /** An agent's request as a host sees it. */
 export function permissionAsk(id: string, params: JsonFields): DecisionAsk {

@@ -1,8 +1,18 @@
+import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { ContentBlock as AcpBlock } from '@agentclientprotocol/sdk';
 import { SupervisorError } from '../../actors/errors.ts';
 import type { ContentBlock } from '../../actors/ports.ts';
+import { invalidOption } from '../../actors/validation.ts';
 import { type JsonFields, record } from '../json.ts';
+
+/** Throws `ERR_INVALID_OPTION` for a file that the agent could not find. */
+export function checkBlocks(blocks: readonly ContentBlock[]): void {
+  for (const block of blocks) {
+    if (block.type !== 'file' || block.path === undefined || isAbsolute(block.path)) continue;
+    throw invalidOption('prompt file', 'an absolute path or a uri', block.path);
+  }
+}
 
 /** A prompt as agents take it. Files travel as links: the agent reads them with its own tools. */
 export function promptBlocks(blocks: readonly ContentBlock[], capabilities: JsonFields): AcpBlock[] {

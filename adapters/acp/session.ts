@@ -17,8 +17,9 @@ import { type JsonFields, list, number, present, record, text } from '../json.ts
 import { hasCapability, sessionCapabilities } from './capabilities.ts';
 import { requestError } from './failures.ts';
 import { toAcpServers } from './mcp-servers.ts';
+import { checkBlocks } from './prompt-blocks.ts';
 import { Terminals } from './terminals.ts';
-import { Transcript } from './transcript.ts';
+import { isSaid, Transcript } from './transcript.ts';
 import { AcpTurn, type Line, type TurnHost } from './turn.ts';
 import { contextOf } from './usage.ts';
 import { AcpVoice } from './voice.ts';
@@ -88,7 +89,7 @@ export class AcpSession implements DriverSession, TurnHost {
     if (this.terminals.isOver) this.terminals = new Terminals(this.files, this.#terminalEnvironment);
     this.agentSessionId = agentSessionId;
     this.advertised = advertised;
-    this.#voice.read(answer);
+    this.#voice.opened(answer);
   }
 
   /** The agent is about to tell what was said before. */
@@ -128,12 +129,19 @@ export class AcpSession implements DriverSession, TurnHost {
   }
 
   update(update: JsonFields): void {
-    const isReplay = this.#replayed !== undefined;
-    if (this.#replayed === 0) this.#transcript.clear();
-    this.#transcript.heard(update, isReplay);
     this.#note(update);
-    if (this.#replayed === undefined) this.#turn?.update(update);
-    else this.#replayed += 1;
+    if (this.#replayed === undefined) {
+      this.#transcript.heard(update, false);
+      this.#turn?.update(update);
+    } else if (isSaid(update)) {
+      if (this.#replayed === 0) this.#transcript.clear();
+      this.#transcript.heard(update, true);
+      this.#replayed += 1;
+    }
+  }
+
+  over(turn: object): void {
+    if (this.#turn === turn) this.#turn = undefined;
   }
 
   askPermission(params: JsonFields) {
@@ -145,11 +153,14 @@ export class AcpSession implements DriverSession, TurnHost {
   }
 
   check(request: TurnRequest): void {
+    checkBlocks(request.blocks);
     this.#voice.check(request, this.agentSessionId !== '');
   }
 
-  verify(choice: VoiceChoice): Promise<void> {
-    return Promise.resolve().then(() => this.#voice.verify(choice));
+  /** An agent keeps its mode and its model: they are taken over at once, or by the next prompt where one runs. */
+  async verify(choice: VoiceChoice, signal: AbortSignal): Promise<void> {
+    this.#voice.verify(choice);
+    if (!this.#turn) await this.#voice.adopt(choice, this.line(), this.agentSessionId, signal);
   }
 
   async choose(request: TurnRequest, signal: AbortSignal): Promise<void> {

@@ -19,6 +19,8 @@ export class Terminals {
   readonly #ending = new Set<Promise<unknown>>();
   #count = 0;
   #isOver = false;
+  #creating = 0;
+  #isRefusing = false;
 
   /** `env`: the whole environment of a command, before what the agent adds. */
   constructor(files: WorktreeFiles, env: Readonly<Record<string, string>>) {
@@ -32,10 +34,12 @@ export class Terminals {
   }
 
   async create(params: JsonFields): Promise<string> {
-    if (this.#open.size >= MAX_TERMINALS)
+    if (this.#open.size + this.#creating >= MAX_TERMINALS)
       throw new SupervisorError('ERR_UNSUPPORTED', `There are ${MAX_TERMINALS} terminals already; release some.`);
-    const cwd = await this.#files.directory(text(params['cwd']));
+    this.#creating += 1;
+    const cwd = await this.#files.directory(text(params['cwd'])).finally(() => (this.#creating -= 1));
     if (this.#isOver) throw new SupervisorError('ERR_SESSION_CLOSED', 'The session is over.');
+    if (this.#isRefusing) throw new SupervisorError('ERR_UNSUPPORTED', 'The turn was cancelled.');
     const limit = number(params['outputByteLimit']) ?? MAX_OUTPUT_BYTES;
     const added = list(params['env']).map(record);
     const terminal = new Terminal({
@@ -79,8 +83,14 @@ export class Terminals {
     return this.#open.get(id)?.output.output ?? this.#released.get(id);
   }
 
-  /** Ends every command that runs. */
-  async killAll(): Promise<void> {
+  /** The next turn may run commands again. */
+  allow(): void {
+    this.#isRefusing = false;
+  }
+
+  /** The turn is cancelled: ends every command that runs, and no other begins. */
+  async refuse(): Promise<void> {
+    this.#isRefusing = true;
     await Promise.all([...this.#open.values()].map((terminal) => terminal.kill()));
   }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Message } from '../../actors/ports.ts';
 import { type JsonFields, record, text } from '../json.ts';
 
-/** Text kept of one session, in characters. The oldest messages go first. */
+/** Text kept of one session, in characters, and at times up to twice as much. The oldest goes first. */
 const MAX_LENGTH = 2 * 1024 * 1024;
 
 interface Said {
@@ -14,10 +14,13 @@ interface Said {
   text: string;
 }
 
-const ROLES: Readonly<Record<string, Said['role']>> = {
-  user_message_chunk: 'user',
-  agent_message_chunk: 'assistant',
-};
+const ROLES: ReadonlyMap<string, Said['role']> = new Map([
+  ['user_message_chunk', 'user'],
+  ['agent_message_chunk', 'assistant'],
+]);
+
+/** Whether an update is part of a message. */
+export const isSaid = (update: JsonFields): boolean => ROLES.has(text(update['sessionUpdate']) ?? '');
 
 /** What was said in a session since it was opened, and what the agent told of the time before. */
 export class Transcript {
@@ -44,7 +47,7 @@ export class Transcript {
 
   /** Something was said: now, or in a replay. */
   heard(update: JsonFields, isReplay: boolean): void {
-    const role = ROLES[text(update['sessionUpdate']) ?? ''];
+    const role = ROLES.get(text(update['sessionUpdate']) ?? '');
     if (!role) {
       this.#isBroken ||= update['sessionUpdate'] === 'tool_call';
       return;
@@ -64,12 +67,17 @@ export class Transcript {
   #append(role: Said['role'], messageId: string | undefined, said: string, isReplay: boolean): void {
     const last = this.#said.at(-1);
     this.#length += said.length;
-    if (last && last.role === role && last.messageId === messageId && !this.#isBroken) last.text += said;
+    const isSame = last?.messageId === messageId && (messageId !== undefined || !this.#isBroken);
+    if (last && last.role === role && isSame) last.text += said;
     else {
       const createdAt = isReplay ? undefined : new Date().toISOString();
       this.#said.push({ id: messageId ?? randomUUID(), role, messageId, createdAt, text: said });
     }
     this.#isBroken = false;
     while (this.#length > MAX_LENGTH && this.#said.length > 1) this.#length -= this.#said.shift()?.text.length ?? 0;
+    const [only] = this.#said;
+    if (!only || this.#length <= 2 * MAX_LENGTH) return; // Now and then: each cut copies what is kept.
+    only.text = only.text.slice(-MAX_LENGTH);
+    this.#length = only.text.length;
   }
 }

@@ -17,6 +17,9 @@ import type { Terminals } from './terminals.ts';
 import { UpdateTranslator } from './updates.ts';
 import type { Answer, Wire } from './wire.ts';
 
+/** Limit of asking for the mode and the model of a prompt, in milliseconds. */
+const CHOOSE_LIMIT_MS = 30_000;
+
 /** The connection that a session has in the current life of its agent. */
 export interface Line {
   readonly wire: Wire;
@@ -42,6 +45,8 @@ export interface TurnHost {
   busyUntil(answered: Promise<void>): void;
   /** The prompt is where the agent can read it. */
   asked(prompt: string): void;
+  /** The turn is settled. */
+  over(turn: object): void;
   /** Asks for what the prompt wants and the session does not have. */
   choose(request: TurnRequest, signal: AbortSignal): Promise<void>;
 }
@@ -64,6 +69,8 @@ export class AcpTurn implements DriverTurn {
   #writing: ((isWritten: boolean) => void) | undefined;
   /** The connection that it was sent over. */
   #sentOver: Line | undefined;
+  /** What was said while the prompt was being written. */
+  #early: JsonFields[] = [];
   #asked = 0;
   #isCancelled = false;
   #isOver = false;
@@ -80,7 +87,8 @@ export class AcpTurn implements DriverTurn {
 
   async send(signal: AbortSignal): Promise<DispatchOutcome> {
     try {
-      await this.#host.choose(this.#request, AbortSignal.any([signal, this.#withdrawn.signal]));
+      const limit = AbortSignal.timeout(CHOOSE_LIMIT_MS);
+      await this.#host.choose(this.#request, AbortSignal.any([signal, this.#withdrawn.signal, limit]));
       if (await this.#prompt()) return { kind: 'accepted' };
       const message = 'The agent was gone before it could read the prompt.';
       return { kind: 'unsent', failure: { code: 'ERR_BACKEND_EXITED', message } };
@@ -97,13 +105,16 @@ export class AcpTurn implements DriverTurn {
     this.#withdrawn.abort(new Error('the turn was cancelled'));
   }
 
+  /** What comes before the prompt is sent is not its doing; what comes while it is written waits for that. */
   update(update: JsonFields): void {
-    if (!this.#isOver) this.#updates.handle(update);
+    if (this.#isOver || !this.#sentOver) return;
+    if (this.#writing) this.#early.push(update);
+    else this.#updates.handle(update);
   }
 
   /** The agent asks for permission; the answer comes with the person's decision, and is a cancel where nobody decides. */
   askPermission(params: JsonFields): Promise<PermissionAnswer> {
-    if (this.#isOver || this.#isCancelled) return Promise.resolve(CANCELLED);
+    if (!this.#mayAsk) return Promise.resolve(CANCELLED);
     const id = this.#nextAsk();
     return new Promise((answer) => {
       this.#asks.set(id, { kind: 'permission', params, answer });
@@ -113,7 +124,7 @@ export class AcpTurn implements DriverTurn {
 
   /** The agent asks a question, with the same rules. */
   askQuestion(params: JsonFields): Promise<ElicitationAnswer> {
-    if (this.#isOver || this.#isCancelled) return Promise.resolve({ action: 'cancel' });
+    if (!this.#mayAsk) return Promise.resolve({ action: 'cancel' });
     const id = this.#nextAsk();
     return new Promise((answer) => {
       this.#asks.set(id, { kind: 'question', params, answer });
@@ -131,7 +142,7 @@ export class AcpTurn implements DriverTurn {
     this.#cancelAsks();
     if (!isFirst) return;
     this.#updates.cancelTools();
-    await this.#host.terminals.killAll();
+    await this.#host.terminals.refuse();
   }
 
   /** An answer that does not fit leaves the question open, for one that does. */
@@ -152,6 +163,7 @@ export class AcpTurn implements DriverTurn {
   end(): void {
     this.#isOver = true;
     this.hold(false);
+    this.#host.over(this);
     this.#cancelAsks();
   }
 
@@ -159,7 +171,9 @@ export class AcpTurn implements DriverTurn {
   lost(): void {
     if (!this.#answered) return; // It was not sent yet.
     this.#answered();
-    if (this.#writing) return this.#writing(false); // Not all of it, at least.
+    const isUnread = this.#writing !== undefined && !this.#updates.hasBegun;
+    this.#writing?.(!isUnread);
+    if (isUnread) return; // Not all of it was written: nobody works on it.
     this.#cancelAsks();
     this.#sink.fact({ kind: 'gone' });
   }
@@ -175,11 +189,15 @@ export class AcpTurn implements DriverTurn {
     const isWritten = new Promise<boolean>((resolve) => {
       this.#writing = (written) => {
         this.#writing = undefined;
+        const early = this.#early.splice(0);
+        if (written) for (const update of early) this.#updates.handle(update);
+        else this.#sentOver = undefined;
         resolve(written);
       };
     });
     this.#host.busyUntil(new Promise((resolve) => (this.#answered = resolve)));
     this.#sentOver = line;
+    this.#host.terminals.allow();
     wire.watchPrompt(sessionId, {
       written: (written) => {
         if (written) this.#host.asked(said);
@@ -193,11 +211,16 @@ export class AcpTurn implements DriverTurn {
   }
 
   #settle(answer: Answer): void {
+    this.#writing?.(true); // It was read, then.
     this.#answered?.();
     this.#cancelAsks();
     if ('error' in answer) return this.#sink.fact({ kind: 'responded', failure: turnFailure(answer.error) });
     this.#updates.used(record(answer.result['usage']));
     this.#sink.fact({ kind: 'responded', stopReason: text(answer.result['stopReason']) ?? 'end_turn' });
+  }
+
+  get #mayAsk(): boolean {
+    return this.#sentOver !== undefined && !this.#isOver && !this.#isCancelled;
   }
 
   #nextAsk(): string {

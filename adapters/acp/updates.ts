@@ -1,17 +1,18 @@
 import type { AgentEvent, TurnSink } from '../../actors/ports.ts';
 import type { Usage } from '../../actors/ports.ts';
 import { type JsonFields, list, number, present, record, text } from '../json.ts';
+import { toolName } from './tool-name.ts';
 import { contextOf, sum, usageBeside, usageOf } from './usage.ts';
 
 type ToolEvent = Extract<AgentEvent, { type: 'tool' }>;
 type ToolCall = ToolEvent['tool'];
 
-const TOOL_STATUS: Readonly<Record<string, ToolCall['status']>> = {
-  pending: 'pending',
-  in_progress: 'running',
-  completed: 'completed',
-  failed: 'failed',
-};
+const TOOL_STATUS: ReadonlyMap<string, ToolCall['status']> = new Map([
+  ['pending', 'pending'],
+  ['in_progress', 'running'],
+  ['completed', 'completed'],
+  ['failed', 'failed'],
+]);
 const UNFINISHED: ReadonlySet<ToolCall['status']> = new Set(['pending', 'running']);
 
 /** Updates that say something of the session, and nothing of the turn. */
@@ -59,6 +60,10 @@ export class UpdateTranslator {
   used(usage: JsonFields): void {
     const used = usageOf(usage);
     if (used) this.#tellUsage({ ...this.#usage, ...used });
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
   }
 
   /** The agent works on it. */
@@ -132,19 +137,20 @@ export class UpdateTranslator {
   #tool(update: JsonFields): ToolCall {
     const id = text(update['toolCallId']) ?? '';
     const known = this.#tools.get(id);
-    const status = TOOL_STATUS[text(update['status']) ?? ''] ?? known?.status ?? 'pending';
+    const status = TOOL_STATUS.get(text(update['status']) ?? '') ?? known?.status ?? 'pending';
     const said = this.#outputOf(id, update);
     const tool: ToolCall = {
       ...known,
       id,
-      name: text(update['name']) ?? known?.name ?? text(update['kind']) ?? 'unknown',
+      name: toolName(update) ?? known?.name ?? text(update['kind']) ?? 'unknown',
       status: known?.status === 'cancelled' ? 'cancelled' : status,
       ...present('title', text(update['title'])),
       ...present('kind', text(update['kind'])),
       ...(update['rawInput'] === undefined ? {} : { input: update['rawInput'] }),
       ...(said === undefined || said === '' ? {} : status === 'failed' ? { error: said } : { output: said }),
     };
-    this.#tools.set(id, tool);
+    const { output: _, input: __, error: ___, ...short } = tool;
+    this.#tools.set(id, UNFINISHED.has(tool.status) ? tool : short); // What is finished need not be kept.
     return tool;
   }
 }

@@ -18,18 +18,28 @@ export class AcpVoice {
   #options: readonly JsonFields[] = [];
   /** What the session was in before a single prompt asked for something else. */
   readonly #before = new Map<Kind, string>();
+  /** What the agent is in is not known: it is told again. */
+  readonly #unsure = new Set<Kind>();
 
-  /** What an answer to the opening of the session says. */
+  /** A new life of the agent has opened the session: what it does not say is not known any more. */
+  opened(answer: JsonFields): void {
+    this.#unsure.add('mode').add('model');
+    this.read(answer);
+  }
+
+  /** What an answer of the agent says. */
   read(answer: JsonFields): void {
-    if (answer['modes'] !== undefined && answer['modes'] !== null) this.#modes = record(answer['modes']);
+    if (answer['modes'] !== undefined && answer['modes'] !== null)
+      this.#learn('mode', () => (this.#modes = record(answer['modes'])));
     if (answer['configOptions'] !== undefined && answer['configOptions'] !== null)
-      this.#options = list(answer['configOptions']).map(record);
+      this.#learn('model', () => (this.#options = list(answer['configOptions']).map(record)));
+    if (this.#optionOf('mode') && this.#modesOf().length === 0) this.#unsure.delete('mode');
   }
 
   /** What an update of the session says. */
   update(update: JsonFields): void {
     if (update['sessionUpdate'] === 'current_mode_update')
-      this.#modes = { ...this.#modes, currentModeId: update['currentModeId'] };
+      this.#learn('mode', () => (this.#modes = { ...this.#modes, currentModeId: update['currentModeId'] }));
     if (update['sessionUpdate'] === 'config_option_update') this.read(update);
   }
 
@@ -64,12 +74,26 @@ export class AcpVoice {
     for (const kind of ['model', 'mode'] as const) {
       const now = this.#current(kind);
       const value = wanted[kind] ?? this.#before.get(kind);
+      if (wanted[kind] !== undefined && now !== undefined && !this.#before.has(kind)) this.#before.set(kind, now);
+      if (value !== undefined && value !== now) {
+        this.#expect(kind, value);
+        this.#unsure.add(kind); // Until it is done, it may be either.
+        await this.#set(kind, value, line, sessionId, signal);
+        this.#unsure.delete(kind);
+      }
       if (wanted[kind] === undefined) this.#before.delete(kind);
-      else if (now !== undefined && !this.#before.has(kind)) this.#before.set(kind, now);
-      if (value === undefined || value === now) continue;
-      this.#expect(kind, value);
-      await this.#set(kind, value, line, sessionId, signal);
     }
+  }
+
+  /** What is wanted from now on: nothing to go back from. */
+  async adopt(wanted: VoiceChoice, line: Line, sessionId: string, signal: AbortSignal): Promise<void> {
+    await this.choose(wanted, line, sessionId, signal);
+    for (const kind of ['model', 'mode'] as const) if (wanted[kind] !== undefined) this.#before.delete(kind);
+  }
+
+  #learn(kind: Kind, change: () => void): void {
+    change();
+    this.#unsure.delete(kind);
   }
 
   async #set(kind: Kind, value: string, { agent }: Line, sessionId: string, signal: AbortSignal): Promise<void> {
@@ -97,6 +121,7 @@ export class AcpVoice {
   }
 
   #current(kind: Kind): string | undefined {
+    if (this.#unsure.has(kind)) return undefined;
     const mode = kind === 'mode' ? text(this.#modes['currentModeId']) : undefined;
     return mode ?? text(this.#optionOf(kind)?.['currentValue']);
   }

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { type AnyMessage, methods, type Stream } from '@agentclientprotocol/sdk';
+import { messageOf } from '../../actors/errors.ts';
 import { type JsonFields, record, text } from '../json.ts';
 import { ChunkTemplate } from './chunk-template.ts';
 import { Flood } from './flood.ts';
@@ -53,6 +54,8 @@ export class Wire {
   readonly #prompting = new Map<string, PromptWatcher>();
   readonly #prompted = new Map<unknown, PromptWatcher>();
   readonly #requests = new Set<unknown>();
+  /** Requests of ours that are not answered, prompts excepted. */
+  readonly #asked = new Set<unknown>();
   readonly #template = new ChunkTemplate();
   readonly #flood = new Flood((isHeld) => this.valve.hold(this, isHeld));
   /** The SDK reads no more. */
@@ -65,7 +68,13 @@ export class Wire {
     this.valve = new Valve(options.flow);
     this.#decoder = new LineDecoder({
       maxLineBytes: MAX_LINE_BYTES,
-      onLine: (line) => this.#onLine(line),
+      onLine: (line) => {
+        try {
+          this.#onLine(line);
+        } catch (error) {
+          options.onBroken(`a message that cannot be handled (${messageOf(error)})`);
+        }
+      },
       onOverflow: () => options.onBroken(`a message of more than ${MAX_LINE_BYTES} bytes`),
     });
     this.stream = {
@@ -115,7 +124,7 @@ export class Wire {
       return this.#onUpdate(line, message);
     }
     if (message['method'] === undefined) this.#onAnswer(message);
-    else if (message['id'] !== undefined) this.#countRequests(() => this.#requests.add(message['id']));
+    else if (isRequest(message)) this.#countRequests(() => this.#requests.add(message['id']));
     if (!this.#isEnded && !this.#isCancelled) this.#incoming.enqueue(message as AnyMessage);
   }
 
@@ -132,6 +141,7 @@ export class Wire {
   }
 
   #onAnswer(message: JsonFields): void {
+    this.#countAsked(() => this.#asked.delete(message['id']));
     const watcher = this.#prompted.get(message['id']);
     this.#prompted.delete(message['id']);
     watcher?.answered(
@@ -147,6 +157,12 @@ export class Wire {
     return watcher;
   }
 
+  /** Who waits for an answer to a request of ours does not wait for a reader. */
+  #countAsked(change: () => void): void {
+    change();
+    this.valve.keepOpen(this.#asked.size > 0);
+  }
+
   #countRequests(change: () => void): void {
     change();
     this.valve.hold(this.#requests, this.#requests.size > MAX_REQUESTS);
@@ -156,6 +172,7 @@ export class Wire {
     if (!('method' in message)) this.#countRequests(() => this.#requests.delete(message.id));
     const isPrompt = 'method' in message && message.method === methods.agent.session.prompt;
     const watcher = isPrompt ? this.#watcherOf(record(message)) : undefined;
+    if (!isPrompt && 'method' in message && 'id' in message) this.#countAsked(() => this.#asked.add(message.id));
     return this.#writeLine(JSON.stringify(message)).then(
       () => watcher?.written(true),
       (error: unknown) => {
@@ -172,6 +189,11 @@ export class Wire {
       input.write(`${line}\n`, (error) => (error ? reject(error) : resolve()));
     });
   }
+}
+
+/** One that will be answered. */
+function isRequest({ method, id }: JsonFields): boolean {
+  return typeof method === 'string' && (typeof id === 'string' || typeof id === 'number');
 }
 
 function parse(line: string): JsonFields | undefined {

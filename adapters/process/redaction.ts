@@ -6,6 +6,10 @@ const MIN_SECRET_LENGTH = 6;
 /** A value under such a name is a secret. */
 export const SECRET_NAME = /(api[-_]?key|token|secret|password|authorization|credential)/i;
 
+/** Names under which a command that an agent runs finds nothing: of secrets, and of what may contain some. */
+export const PRIVATE_NAME =
+  /(key|token|secret|passw|credential|private|authorization|_pat$|_dsn$|database_url|config_content)/i;
+
 /** `password=…`, `"apiKey": "…"`, `Authorization: Bearer …` and the like, whatever the value. */
 const NAMED_SECRET =
   /((?:api[_-]?key|authorization|auth[_-]?token|password|secret|(?:access|refresh|bearer)[_-]?token)["']?\s*[=:]\s*["']?(?:basic |bearer )?)([^\s"',;&]+)/gi;

@@ -46,6 +46,7 @@ describe('an agent that dies', () => {
     ['cannot load sessions', ['cannot-load']],
     ['has forgotten the session', ['forgets']],
     ['loads an empty session for any id', ['forgets', 'loads-anything']],
+    ['loads an empty session and talks of other things', ['forgets', 'loads-anything', 'tells-its-commands']],
   ])('and %s goes on in a new session, and the host is told', async (_, flags) => {
     const { open, sessions, handle } = start({ flags });
     const session = await open();

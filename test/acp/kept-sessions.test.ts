@@ -67,6 +67,35 @@ describe('the sessions that an agent keeps', () => {
   });
 });
 
+describe('a session of an agent that is open', () => {
+  it('is not opened for a second chat, and no agent is left over for it', async () => {
+    const { open, handle } = start();
+    const session = await open('a');
+    await session.prompt('[[say x]]').result;
+    const { agentSessionId: resume, directory: place } = session;
+    await expect(open('b', { directory: place, resume })).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+    expect(handle.status().instances).toHaveLength(1);
+  });
+
+  it('and is closed while it moves leaves no agent behind', async () => {
+    const { open, handle, supervisor } = start();
+    const session = await open('a');
+    const moving = open('a', { directory: directory() });
+    await session.close();
+    const moved = await moving;
+    expect(await moved.prompt('[[say here]]').result).toMatchObject({ outcome: 'completed', text: 'here' });
+    await until('one is left', () => handle.status().instances.length === supervisor.status().sessions.length, 5_000);
+  });
+
+  it('cannot be deleted later by an agent that cannot continue it, and the host is told', async () => {
+    const { open } = start({ flags: ['cannot-load'] });
+    const session = await open();
+    await session.prompt('[[say x]]').result;
+    await session.close();
+    await expect(session.close({ delete: true })).rejects.toMatchObject({ code: 'ERR_SESSION_NOT_FOUND' });
+  });
+});
+
 describe('the messages of an agent’s session', () => {
   it('are what was said since it was opened', async () => {
     const { open } = start();

@@ -4,7 +4,7 @@ import { program } from '../fixtures/scripted-program.ts';
 import { join } from 'node:path';
 import { until } from '../fixtures/until.ts';
 
-const { start, root } = scriptedAgents();
+const { start, root, directory } = scriptedAgents();
 
 describe('an agent that does not start', () => {
   it.each<[string, World, string, string]>([
@@ -30,9 +30,22 @@ describe('an agent that does not start', () => {
     await until('nothing is left', () => handle.status().instances.length === 0, 5_000);
   });
 
-  it('for a session that it does not know says so', async () => {
-    const { open } = start({ agent: { restart: { maxRestarts: 0 } } });
-    await expect(open('chat-1', { resume: 'unknown' })).rejects.toMatchObject({ code: 'ERR_RESTART_LIMIT' });
+  it('for a session that it does not know says so at once', async () => {
+    const { open, handle } = start();
+    await expect(open('chat-1', { resume: 'unknown' })).rejects.toMatchObject({ code: 'ERR_SESSION_NOT_FOUND' });
+    await until('nothing is left', () => handle.status().instances.length === 0, 5_000);
+  });
+
+  it('costs those that share its process nothing', async () => {
+    const { open } = start({ agent: { share: 'directory' } });
+    const place = directory();
+    const wrong = [
+      open('b', { directory: place, mode: 'nonsense' }),
+      open('c', { directory: place, resume: 'unknown' }),
+    ].map((opening) => opening.catch((error: unknown) => (error as { code: string }).code));
+    const good = await open('a', { directory: place });
+    expect(await Promise.all(wrong)).toEqual(['ERR_INVALID_OPTION', 'ERR_SESSION_NOT_FOUND']);
+    expect(await good.prompt('[[say fine]]').result).toMatchObject({ text: 'fine' });
   });
 
   it('in a directory that does not exist fails for good', async () => {

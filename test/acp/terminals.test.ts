@@ -114,4 +114,13 @@ describe('the terminals of an agent', () => {
     const text = await said(session, run('true').repeat(33));
     expect(text).toContain('There are 32 terminals already');
   });
+
+  it('that begin while the session closes do not outlive it', async () => {
+    const { open } = start(on);
+    const session = await open();
+    const turn = session.prompt(run('sleep 300').repeat(30));
+    for await (const event of turn) if (event.type === 'tool') break;
+    await session.close();
+    expect(await turn.result).toMatchObject({ outcome: 'cancelled' });
+  });
 });

@@ -104,4 +104,14 @@ describe('a turn of an agent', () => {
     });
     expect(await session.prompt('[[say fine]]').result).toMatchObject({ outcome: 'completed', text: 'fine' });
   });
+
+  it('survives what can be read and not be written again', async () => {
+    const { open } = start();
+    const session = await open();
+    expect(await session.prompt('[[deep 100000]][[say fine]]').result).toMatchObject({
+      outcome: 'completed',
+      text: 'fine',
+    });
+    expect(() => session.prompt([{ type: 'file', path: 'relative.txt' }])).toThrow('an absolute path');
+  });
 });

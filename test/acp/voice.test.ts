@@ -55,3 +55,41 @@ describe('the mode of an agent that has it among its options', () => {
     await expect(session.setMode('yolo')).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
   });
 });
+
+describe('a mode that never asks', () => {
+  it('is shown as soon as it is set, and one that asks, too', async () => {
+    const { open } = start();
+    const session = await open();
+    await session.setMode('auto');
+    expect([session.status().mode, await said(session, '[[current]]')]).toEqual(['auto', 'auto']);
+    await session.setMode('ask');
+    expect([session.status().mode, await said(session, '[[current]]')]).toEqual(['ask', 'ask']);
+    await session.close();
+    await expect(session.setMode('auto')).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED' });
+  });
+
+  it('is not what a session is left in that asked for another one, after a restart that says nothing of it', async () => {
+    const { open, handle } = start({ flags: ['runs-free', 'forgets-its-mode'] });
+    const session = await open('chat-1', { mode: 'ask' });
+    await session.prompt('[[say one]]').result;
+    await handle.restart();
+    expect(await said(session, '[[current]]')).toBe('ask');
+  });
+
+  it('runs no prompt that did not ask for it, where the way back is refused', async () => {
+    const { open } = start({ flags: ['refuses-ask'] });
+    const session = await open();
+    expect(await said(session, '[[current]]', { mode: 'auto' })).toBe('auto');
+    for (const prompt of ['[[say second]]', '[[say third]]'])
+      expect(await session.prompt(prompt).result).toMatchObject({ outcome: 'failed', text: '' });
+  });
+
+  it('that is never taken ends its turn at the deadline', async () => {
+    const { open } = start({ flags: ['never-changes'], supervisor: { turn: { cancelTimeoutMs: 900 } } });
+    const session = await open();
+    expect(await session.prompt('[[say x]]', { mode: 'auto', deadlineMs: 300 }).result).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'ERR_TURN_DEADLINE' },
+    });
+  });
+});

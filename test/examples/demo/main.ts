@@ -56,12 +56,13 @@ try {
   }
   const cancelled = agent.prompt('[[words 2000 every 20]]');
   for await (const event of cancelled) if (event.type === 'text') break;
+  say(`${stamp()}  gamma ← words, for ever; and a cancel at the first of them`);
   await cancelled.cancel();
   say(`${stamp()}  gamma ■ ${(await cancelled.result).outcome}`);
   pids.push(supervisor.status().backends['agent']?.pid);
   say(`${stamp()}  ✂ kill -9 ${pids[0] ?? ''}`);
   if (pids[0] !== undefined) process.kill(pids[0], 'SIGKILL');
-  const revived = await stream(agent, '[[fresh]][[say Here I am again, and I remember.]]');
+  const revived = await stream(agent, '[[fresh]][[say Here I am again, and I remember: ]][[recall]]');
 
   title('status()');
   say(JSON.stringify(supervisor.status(), null, 2));

@@ -92,6 +92,20 @@ describe('the wire to an agent', () => {
     expect([flow, written().length > 0]).toEqual([[false, true], true]);
   });
 
+  it('is read on whatever requests come that nobody can answer, and while we ask something ourselves', async () => {
+    const { wire, agent, flow, say, written } = connected();
+    say(...Array.from({ length: 100 }, (_, id) => ({ jsonrpc: '2.0', id: { id }, method: 'x' })));
+    say(...Array.from({ length: 100 }, (_, id) => ({ jsonrpc: '2.0', id, method: 5 })));
+    expect(flow).toEqual([]);
+    wire.valve.hold('a reader', true);
+    const asked = agent.request(methods.agent.session.list, {});
+    await until('we have asked', () => flow.length === 2, 5_000);
+    const request = written().find(({ method }) => method === 'session/list');
+    say({ jsonrpc: '2.0', id: request?.id, result: { sessions: [] } });
+    await asked;
+    expect(flow).toEqual([false, true, false]);
+  });
+
   it('that brings many small pieces is read in fewer', async () => {
     const { wire, flow, heard } = connected();
     const line = Buffer.from(`${JSON.stringify(update('s', 'one'))}\n`);
