@@ -110,7 +110,7 @@ export class SessionBook {
       backend.discard(driver);
       throw error;
     }
-    if (record.closed) {
+    if (isClosed(record)) {
       backend.discard(driver);
       return this.#create(backend, options, key);
     }
@@ -271,6 +271,8 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Pr
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
+
+const isClosed = ({ closed }: SessionRecord): boolean => closed !== undefined;
 
 function closedError(record: SessionRecord): SupervisorError {
   return new SupervisorError('ERR_SESSION_CLOSED', `The session ${record.id} is closed.`, { sessionId: record.id });
