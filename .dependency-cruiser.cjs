@@ -36,7 +36,10 @@ module.exports = {
       comment: 'An adapter implements ports. Of the actors it knows their types, the errors and the option checks.',
       severity: 'error',
       from: { path: '^adapters/' },
-      to: { path: '^(actors|machines|index\\.ts)', pathNot: '^actors/(ports|errors|validation|mcp-server-shape)\\.ts$' },
+      to: {
+        path: '^(actors|machines|index\\.ts)',
+        pathNot: '^actors/(ports|errors|validation|mcp-server-shape)\\.ts$',
+      },
     },
     {
       name: 'adapters-use-only-types-of-ports',

@@ -58,7 +58,7 @@ export const MAX_DISPATCHES = 5;
 
 const expired = (code: string, what: string, limitMs: number): Failure => ({
   code,
-  message: `The turn ${what} for ${limitMs} ms: it was cancelled. Raise the limit, or look at what the agent was doing.`,
+  message: `The turn ${what} ${limitMs} ms: it was cancelled. Raise the limit, or look at what the agent was doing.`,
 });
 
 /** Types, actions, guards and delays of the turn chart; the states are in `turn-machine.ts`. */
@@ -103,16 +103,15 @@ export const setupTurn = setup({
     countClosed: assign({ pendingDecisions: ({ context }) => Math.max(0, context.pendingDecisions - 1) }),
     forgetDecisions: assign({ pendingDecisions: 0 }),
     expireDeadline: assign({
-      expiry: ({ context }) =>
-        expired('ERR_TURN_DEADLINE', 'ran past its deadline and did not end', context.deadlineMs),
+      expiry: ({ context }) => expired('ERR_TURN_DEADLINE', 'ran for more than', context.deadlineMs),
     }),
     expireInactivity: assign({
-      expiry: ({ context }) => expired('ERR_TURN_INACTIVE', 'showed no activity', context.inactivityTimeoutMs),
+      expiry: ({ context }) => expired('ERR_TURN_INACTIVE', 'showed no activity for', context.inactivityTimeoutMs),
     }),
     concludeExpired: assign({
       verdict: ({ context }): TurnVerdict => ({
         outcome: 'failed',
-        failure: expired('ERR_TURN_DEADLINE', 'waited for its backend', context.deadlineMs),
+        failure: expired('ERR_TURN_DEADLINE', 'waited for its backend for', context.deadlineMs),
       }),
     }),
     concludeCancelled: assign({ verdict: ({ context }): TurnVerdict => cancelVerdict(context) }),

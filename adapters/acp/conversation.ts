@@ -2,7 +2,7 @@ import { client, type ClientConnection, methods, PROTOCOL_VERSION, RequestError 
 import type { Writable } from 'node:stream';
 import { SupervisorError } from '../../actors/errors.ts';
 import type { BackendSession, DriverSession, DriverSessionRequest, McpServer } from '../../actors/ports.ts';
-import { type JsonFields, list, present, record, text } from '../json.ts';
+import { type JsonFields, list, record, text } from '../json.ts';
 import { VERSION } from '../version.ts';
 import { serveAgent } from './agent-services.ts';
 import { hasCapability } from './capabilities.ts';
@@ -10,13 +10,12 @@ import { expectDirectory } from './directory.ts';
 import { requestError } from './failures.ts';
 import { toAcpServers } from './mcp-servers.ts';
 import { AcpSession } from './session.ts';
+import { sessionsOf } from './session-list.ts';
 import type { Line } from './turn.ts';
 import { Wire } from './wire.ts';
 
 /** A method that no agent has: its refusal is the proof of life. */
 const PROBE_METHOD = '_agent-supervisor/ping';
-/** A list that does not end is cut. */
-const MAX_PAGES = 50;
 /** Updates kept of sessions that are not known yet. */
 const MAX_EARLY = 64;
 
@@ -151,15 +150,9 @@ export class Conversation {
   async listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]> {
     if (!hasCapability(this.#capabilities, 'list'))
       throw new SupervisorError('ERR_UNSUPPORTED', 'This agent cannot list its sessions.');
-    const sessions: BackendSession[] = [];
-    for (let cursor: string | undefined, page = 0; page < MAX_PAGES; page += 1) {
-      const request = { cwd: directory, ...present('cursor', cursor) };
-      const answer = record(await this.#ask('session/list', methods.agent.session.list, request, signal));
-      sessions.push(...list(answer['sessions']).map(record).map(listed));
-      cursor = text(answer['nextCursor']);
-      if (cursor === undefined) break;
-    }
-    return sessions.filter((session) => session.directory === directory);
+    return sessionsOf(directory, async (request) =>
+      record(await this.#ask('session/list', methods.agent.session.list, request, signal)),
+    );
   }
 
   async restoreSession(session: DriverSession, signal: AbortSignal): Promise<'restored' | 'replaced'> {
@@ -291,10 +284,3 @@ export class Conversation {
 }
 
 const until = (signal: AbortSignal) => ({ cancellationSignal: signal, stopWaitingOnCancel: true });
-
-const listed = (session: JsonFields): BackendSession => ({
-  id: text(session['sessionId']) ?? '',
-  ...present('title', text(session['title'])),
-  ...present('directory', text(session['cwd'])),
-  ...present('updatedAt', text(session['updatedAt'])),
-});
