@@ -54,6 +54,8 @@ export class Conversation {
   #capabilities: JsonFields = {};
   #ended: Promise<void> | undefined;
   #isReady = false;
+  /** Sessions that are being opened: what is said of them may come before they are known. */
+  #openings = 0;
   /** What was said of sessions that are not known yet: one of them may be the one that is being opened. */
   #early: { readonly sessionId: string; readonly update: JsonFields }[] = [];
   #authMethods: readonly string[] = [];
@@ -165,8 +167,10 @@ export class Conversation {
 
   async #create(session: AcpSession, signal: AbortSignal): Promise<void> {
     const { directory: cwd, mcpServers = [] } = session.request;
+    this.#openings += 1;
+    const request = { cwd, mcpServers: toAcpServers(mcpServers) };
     const answer = record(
-      await this.#ask('session/new', methods.agent.session.new, { cwd, mcpServers: toAcpServers(mcpServers) }, signal),
+      await this.#ask('session/new', methods.agent.session.new, request, signal).finally(() => (this.#openings -= 1)),
     );
     session.cost = 0;
     const sessionId = text(answer['sessionId']);
@@ -178,6 +182,7 @@ export class Conversation {
   #update(sessionId: string, update: JsonFields): void {
     const session = this.#sessions.get(sessionId);
     if (session) return session.update(update);
+    if (this.#openings === 0) return;
     this.#early.push({ sessionId, update });
     if (this.#early.length > MAX_EARLY) this.#early.shift();
   }
@@ -211,7 +216,10 @@ export class Conversation {
 
   async #resume(session: AcpSession, request: Continuation, signal: AbortSignal): Promise<boolean> {
     if (!hasCapability(this.#capabilities, 'resume')) return false;
-    const resumed = await this.#tryTo(methods.agent.session.resume, request, signal);
+    this.#openings += 1;
+    const resumed = await this.#tryTo(methods.agent.session.resume, request, signal).finally(() => {
+      this.#openings -= 1;
+    });
     if (resumed) this.#opened(session, request.sessionId, resumed);
     return resumed !== undefined;
   }
