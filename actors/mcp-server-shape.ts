@@ -19,6 +19,8 @@ export function expectMcpServers(given: unknown): readonly McpServer[] {
 function expectMcpServer(path: string, given: unknown): void {
   const server = expectObject(path, given, ['name', 'type', 'command', 'args', 'env', 'url', 'headers']);
   expectString(`${path}.name`, server['name']);
+  if (server['url'] !== undefined && server['type'] === undefined)
+    throw invalidOption(`${path}.type`, 'http or sse where there is a url', undefined);
   const type = expectOneOf(`${path}.type`, server['type'] ?? 'stdio', ['stdio', 'http', 'sse']);
   if (type === 'stdio') {
     expectString(`${path}.command`, server['command']);

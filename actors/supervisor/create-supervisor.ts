@@ -20,6 +20,12 @@ import { SupervisorRuntime } from './runtime.ts';
 
 const EVENTS = ['transition', 'session', 'turn', 'recovery', 'decision', 'warning'] as const;
 
+/** What `decide()` takes for a request. */
+const ANSWERS = {
+  permission: 'a decision for a permission, such as { outcome: "allow_once" }',
+  question: 'an answer to a question, such as { action: "accept", answers: [["…"]] } with a list for each question',
+} as const;
+
 /** Time that running turns have to end by themselves when the supervisor stops, in milliseconds. */
 const STOP_GRACE_MS = 5_000;
 
@@ -70,7 +76,7 @@ class SupervisorImplementation implements Supervisor {
   decide(requestId: string, answer: PermissionDecision | QuestionAnswer): boolean {
     const request = this.pendingDecisions().find(({ id }) => id === requestId);
     if (!request) return false;
-    if (!isDecisionFor(request, answer)) throw invalidOption('answer', `a decision for a ${request.type}`, answer);
+    if (!isDecisionFor(request, answer)) throw invalidOption('answer', ANSWERS[request.type], answer);
     return this.#runtime.decisions.decide(requestId, answer);
   }
 
