@@ -6,6 +6,8 @@ import { type JsonFields, number, record, text } from '../json.ts';
 const AUTH_REQUIRED = -32_000;
 export const INVALID_PARAMS = -32_602;
 const NOT_FOUND = -32_002;
+/** What an agent advertises it may not have. */
+const NO_METHOD = -32_601;
 
 /** An agent's error as the failure of a turn. */
 export function turnFailure(error: JsonFields): Failure {
@@ -30,5 +32,6 @@ function codeOf(error: unknown): ErrorCode {
   if (!(error instanceof RequestError)) return 'ERR_BACKEND_EXITED';
   if (error.code === AUTH_REQUIRED) return 'ERR_AUTH_REQUIRED';
   if (error.code === INVALID_PARAMS) return 'ERR_INVALID_OPTION';
+  if (error.code === NO_METHOD) return 'ERR_UNSUPPORTED';
   return error.code === NOT_FOUND ? 'ERR_SESSION_NOT_FOUND' : 'ERR_PROTOCOL';
 }

@@ -54,6 +54,11 @@ describe('the sessions that an agent keeps', () => {
     }
   });
 
+  it('are not forked by an agent that says that it can, and cannot', async () => {
+    const { open } = start({ flags: ['lies-about-forks'] });
+    await expect((await open()).fork()).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+  });
+
   it('are closed, and the host is told, where the agent can delete none', async () => {
     const { open, handle } = start({ flags: ['can-do-little'] });
     const session = await open();
