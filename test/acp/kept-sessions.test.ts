@@ -89,7 +89,9 @@ describe('a session of an agent that is open', () => {
     await session.close();
     const moved = await moving;
     expect(await moved.prompt('[[say here]]').result).toMatchObject({ outcome: 'completed', text: 'here' });
-    await until('one is left', () => handle.status().instances.length === supervisor.status().sessions.length, 5_000);
+    expect(supervisor.status().sessions).toHaveLength(1);
+    await moved.close();
+    await until('none is left', () => handle.status().instances.length === 0, 5_000);
   });
 
   it('cannot be deleted later by an agent that cannot continue it, and the host is told', async () => {

@@ -34,6 +34,15 @@ describe('the events of a turn', () => {
     expect(await reader.next()).toEqual({ done: false, value: text('b') });
   });
 
+  it('may be what cannot be written down', async () => {
+    const feed = new TurnFeed(limits);
+    const raw: Record<string, unknown> = {};
+    raw['itself'] = raw;
+    feed.push({ type: 'unknown', raw });
+    feed.end();
+    expect(await read(feed)).toEqual([{ type: 'unknown', raw }]);
+  });
+
   it('grow in place where they are text of one message that nobody has read', async () => {
     const feed = new TurnFeed(limits);
     for (const event of [text('a'), text('b'), text('c', 'other'), text('d', 'other'), retry(1), text('e')])
