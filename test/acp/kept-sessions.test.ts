@@ -86,6 +86,7 @@ describe('a session of an agent that is open', () => {
     const { open, handle, supervisor } = start();
     const session = await open('a');
     const moving = open('a', { directory: directory() });
+    await until('it moves', () => handle.status().instances.length === 2, 5_000);
     await session.close();
     const moved = await moving;
     expect(await moved.prompt('[[say here]]').result).toMatchObject({ outcome: 'completed', text: 'here' });
