@@ -107,6 +107,7 @@ export class AcpSession implements DriverSession, TurnHost {
   /** The life of the agent is over. Resolves when nothing runs that it has started through us. */
   lost(): Promise<void> {
     this.#line = undefined;
+    this.#busy = undefined;
     this.#turn?.lost();
     return this.terminals.end();
   }

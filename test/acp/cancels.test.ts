@@ -30,14 +30,15 @@ describe('a cancel of an agent’s turn', () => {
   });
 
   it('that is ignored ends the process at the time limit, and the next turn works', async () => {
-    const { open, handle } = start({ flags: ['ignores-cancels'], supervisor: { turn: { cancelTimeoutMs: 600 } } });
+    const { open, handle } = start({ flags: ['ignores-cancels'], supervisor: { turn: { cancelTimeoutMs: 2_000 } } });
     const session = await open();
     const { pid } = handle.status();
     const turn = session.prompt(slow);
     await firstText(turn);
     await turn.cancel();
     expect(await turn.result).toMatchObject({ outcome: 'cancelled', error: { code: 'ERR_CANCEL_TIMEOUT' } });
-    expect(await session.prompt('[[say next]]').result).toMatchObject({ outcome: 'completed', text: 'next' });
+    const next = session.prompt('[[say next]]', { deadlineMs: 1_500 }); // It waits for nothing that is gone.
+    expect(await next.result).toMatchObject({ outcome: 'completed', text: 'next' });
     expect(handle.status().pid).not.toBe(pid);
   });
 });
