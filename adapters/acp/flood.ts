@@ -1,6 +1,6 @@
 /** So many pieces in so short a time, in milliseconds, are a flood. */
-const PIECES = 16;
-const WITHIN_MS = 4;
+const PIECES = 2;
+const WITHIN_MS = 2;
 /** How long a flood is left to gather, in milliseconds. */
 const GATHER_MS = 1;
 
