@@ -1,4 +1,4 @@
-import { type AnyMachineSnapshot, fromCallback } from 'xstate';
+import { fromCallback } from 'xstate';
 import { describe, expect, it } from 'vitest';
 import {
   agentMachine,
@@ -11,6 +11,7 @@ import {
   supervisorMachine,
   turnMachine,
 } from '../../machines/index.ts';
+import { checkLife, checkStream, checkSupervisor, checkTurn, children } from './chart-invariants.ts';
 import { type ChartUnderTest, controlledChild, replayAllPaths, summary } from './chart-paths.ts';
 
 /** A child that does nothing: the path says what it reports. */
@@ -20,9 +21,6 @@ const failure = { code: 'ERR_STREAM_FAILED', message: 'lost' };
 const permanent = { code: 'ERR_CONFIG_INVALID', message: 'broken' };
 const transient = { code: 'ERR_BACKEND_EXITED', message: 'ended' };
 const at = 0;
-
-/** The ids of the children that the actor has now. */
-const children = (snapshot: AnyMachineSnapshot): string[] => Object.keys(snapshot.children).sort();
 
 /** What a server and an agent are told, and what they tell. */
 const commands = {
@@ -289,52 +287,6 @@ interface SupervisorGuards {
 
 function lifeGuards({ failures, turns, budget, restartHistory, failure: why }: LifeGuards) {
   return [Math.min(failures, 2), turns, budget, restartHistory.length, why?.code];
-}
-
-/** A connection exists exactly where the state says so; nothing runs where the stream is quiet. */
-function checkStream(snapshot: AnyMachineSnapshot): void {
-  const present = children(snapshot);
-  const connected = ['starting', 'healthy', 'unhealthy', 'recovering.reconnecting'].some((state) =>
-    matches(snapshot, state),
-  );
-  expect(present.includes('subscription')).toBe(connected);
-  expect(present.includes('stallWatch')).toBe(snapshot.matches('healthy') || snapshot.matches('unhealthy'));
-  if (snapshot.matches('idle') || snapshot.matches('failed')) expect(present).toEqual([]);
-}
-
-/** One process at most, one exactly where a state needs it; health is watched only while there is something to watch. */
-function checkLife(snapshot: AnyMachineSnapshot): void {
-  const present = children(snapshot).filter((id) => !id.startsWith('streams-'));
-  const needsProcess = ['starting', 'healthy', 'unhealthy', 'stopping', 'recovering.stopping', 'recovering.restarting'];
-  expect(present.includes('process')).toBe(needsProcess.some((state) => matches(snapshot, state)));
-  expect(present.includes('health')).toBe(snapshot.matches('healthy') || snapshot.matches('unhealthy'));
-  expect(present.includes('backoff')).toBe(matches(snapshot, 'recovering.backingOff'));
-  if (snapshot.matches('idle') || snapshot.matches('failed')) expect(present).toEqual([]);
-  expect(snapshot.context.restartHistory.length).toBeLessThanOrEqual(1);
-}
-
-/** The prompt is sent only while dispatching, and a settled turn has a verdict and no children. */
-function checkTurn(snapshot: AnyMachineSnapshot): void {
-  const present = children(snapshot);
-  expect(present.includes('dispatch')).toBe(matches(snapshot, 'dispatching.sending'));
-  expect(present.includes('canceller')).toBe(snapshot.matches('cancelling'));
-  expect(present.includes('inactivityClock')).toBe(matches(snapshot, 'running.attached'));
-  expect(snapshot.context.verdict !== null).toBe(snapshot.matches('settled'));
-  expect(snapshot.context.dispatches).toBeLessThanOrEqual(5);
-}
-
-function checkSupervisor(snapshot: AnyMachineSnapshot): void {
-  if (snapshot.matches('stopped')) return;
-  const servers = children(snapshot).filter((id) => id.startsWith('backend:'));
-  const expected = ['backend:code', 'backend:far'].filter(
-    (id) => !snapshot.context.abandoned.includes(id.slice('backend:'.length)),
-  );
-  expect(servers).toEqual(expected);
-}
-
-function matches(snapshot: AnyMachineSnapshot, path: string): boolean {
-  const [outer = '', inner] = path.split('.');
-  return snapshot.matches(inner === undefined ? outer : { [outer]: inner });
 }
 
 describe('generated paths through each chart, replayed on a real actor in virtual time', () => {

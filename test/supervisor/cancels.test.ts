@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { FakeTurn } from '../fixtures/fake-backend.ts';
+import type { FakeTurn } from '../fixtures/fake-session.ts';
 import type { DispatchOutcome } from '../../actors/ports.ts';
 
 import { found, openWorld, runningWorld } from '../fixtures/running-turn.ts';

@@ -1,0 +1,51 @@
+import type { AnyMachineSnapshot } from 'xstate';
+import { expect } from 'vitest';
+
+/** The ids of the children that the actor has now. */
+export const children = (snapshot: AnyMachineSnapshot): string[] => Object.keys(snapshot.children).sort();
+
+/** A connection exists exactly where the state says so; nothing runs where the stream is quiet. */
+export function checkStream(snapshot: AnyMachineSnapshot): void {
+  const present = children(snapshot);
+  const connected = ['starting', 'healthy', 'unhealthy', 'recovering.reconnecting'].some((state) =>
+    matches(snapshot, state),
+  );
+  expect(present.includes('subscription')).toBe(connected);
+  expect(present.includes('stallWatch')).toBe(snapshot.matches('healthy') || snapshot.matches('unhealthy'));
+  if (snapshot.matches('idle') || snapshot.matches('failed')) expect(present).toEqual([]);
+}
+
+/** One process at most, one exactly where a state needs it; health is watched only while there is something to watch. */
+export function checkLife(snapshot: AnyMachineSnapshot): void {
+  const present = children(snapshot).filter((id) => !id.startsWith('streams-'));
+  const needsProcess = ['starting', 'healthy', 'unhealthy', 'stopping', 'recovering.stopping', 'recovering.restarting'];
+  expect(present.includes('process')).toBe(needsProcess.some((state) => matches(snapshot, state)));
+  expect(present.includes('health')).toBe(snapshot.matches('healthy') || snapshot.matches('unhealthy'));
+  expect(present.includes('backoff')).toBe(matches(snapshot, 'recovering.backingOff'));
+  if (snapshot.matches('idle') || snapshot.matches('failed')) expect(present).toEqual([]);
+  expect(snapshot.context.restartHistory.length).toBeLessThanOrEqual(1);
+}
+
+/** The prompt is sent only while dispatching, and a settled turn has a verdict and no children. */
+export function checkTurn(snapshot: AnyMachineSnapshot): void {
+  const present = children(snapshot);
+  expect(present.includes('dispatch')).toBe(matches(snapshot, 'dispatching.sending'));
+  expect(present.includes('canceller')).toBe(snapshot.matches('cancelling'));
+  expect(present.includes('inactivityClock')).toBe(matches(snapshot, 'running.attached'));
+  expect(snapshot.context.verdict !== null).toBe(snapshot.matches('settled'));
+  expect(snapshot.context.dispatches).toBeLessThanOrEqual(5);
+}
+
+export function checkSupervisor(snapshot: AnyMachineSnapshot): void {
+  if (snapshot.matches('stopped')) return;
+  const servers = children(snapshot).filter((id) => id.startsWith('backend:'));
+  const expected = ['backend:code', 'backend:far'].filter(
+    (id) => !snapshot.context.abandoned.includes(id.slice('backend:'.length)),
+  );
+  expect(servers).toEqual(expected);
+}
+
+function matches(snapshot: AnyMachineSnapshot, path: string): boolean {
+  const [outer = '', inner] = path.split('.');
+  return snapshot.matches(inner === undefined ? outer : { [outer]: inner });
+}
