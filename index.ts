@@ -1,4 +1,7 @@
+export { extractAssistantText } from './actors/session/assistant-text.ts';
 export { createSupervisor } from './actors/supervisor/create-supervisor.ts';
+export { type Health, healthOf } from './actors/supervisor/health-of.ts';
+export { type EnvironmentOptions, optionsFromEnv } from './actors/supervisor/options-from-env.ts';
 export { ERROR_CODES, type ErrorCode, SupervisorError, type SupervisorErrorDetails } from './actors/errors.ts';
 export type * from './actors/contract/events.ts';
 export type * from './actors/contract/session.ts';

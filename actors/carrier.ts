@@ -8,11 +8,13 @@ export interface Carrier {
   /** The path of the innermost state. */
   readonly detail: string;
   readonly generation: number;
+  /** A new process is wanted as soon as no turn runs: no further one begins. */
+  readonly isDraining: boolean;
   /** The process works. */
   readonly isAvailable: boolean;
   /** Prompts may be sent, and what is said of them arrives. */
   readonly isOpen: boolean;
-  /** Why it will never run again. */
+  /** Why it does not run, and a prompt does not make it run. */
   readonly gone: Failure | undefined;
   /** Why nothing runs, and nothing comes back by itself. */
   readonly down: Failure | undefined;

@@ -12,11 +12,14 @@ import type {
 } from './contract/events.ts';
 import type { McpServer, Message } from './contract/session.ts';
 import type { SessionCapabilities, SessionChoices, SessionMetadata } from './contract/status.ts';
+import type { BackendStatus, RecoveryStep } from './contract/status.ts';
 import type { BackendSession, Clock, Logger } from './contract/supervisor.ts';
 
 export type { AgentEvent, BackendSession, Clock, ContentBlock, Failure, Logger, Message, TurnFact };
 export type {
+  BackendStatus,
   LifeSettings,
+  RecoveryStep,
   McpServer,
   PermissionDecision,
   Question,
@@ -73,6 +76,51 @@ export interface DriverEnvironment {
   readonly backendId: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where files are kept that outlive the host; absent: the user's usual place. */
+  readonly stateDirectory: string | undefined;
+  /** Whether something real may be started inside a supervised child. */
+  readonly allowNested: boolean;
+}
+
+/** What is known of a failure when the ladder is climbed. Plain JSON. */
+export interface RecoveryReport {
+  readonly backendId: string;
+  readonly failure: Failure;
+  readonly attempted: readonly RecoveryStep[];
+  readonly status: BackendStatus;
+  /** The latest changes of state, the last one last. */
+  readonly history: readonly {
+    readonly from: string;
+    readonly to: string;
+    readonly reason: string;
+    readonly at: string;
+  }[];
+}
+
+/** What a rung did. A rung that could do nothing rejects, and the message says why. */
+export interface StepOutcome {
+  readonly message: string;
+  /** The configuration that the next life has, where the rung changed it. */
+  readonly configId?: string | null;
+  /** The file that the rung wrote for people. */
+  readonly path?: string;
+}
+
+/** What became of a configuration that a host gave. */
+export type Reload =
+  /** The running server takes it over, directory by directory, as they become quiet. */
+  | { readonly kind: 'applied'; readonly configId: string | null }
+  /** It is read by the next process life. */
+  | { readonly kind: 'renewal' };
+
+/** The rungs of the ladder above the restart, and what they go back to. */
+export interface RecoveryPort {
+  captureDiagnostics(report: RecoveryReport): Promise<StepOutcome>;
+  rollbackConfig(report: RecoveryReport, signal: AbortSignal): Promise<StepOutcome>;
+  seedConfig(report: RecoveryReport, signal: AbortSignal): Promise<StepOutcome>;
+  restoreConfig(): Promise<StepOutcome>;
+  /** The configuration of the current life has worked for long enough to go back to it. */
+  proven(): Promise<void>;
 }
 
 /** One backend's way of doing things. It holds no policy: it reports facts and obeys. */
@@ -97,6 +145,14 @@ export interface BackendDriver<L> {
   retire(session: DriverSession, signal: AbortSignal): Promise<void>;
   /** Agent session ids of the subagents seen. */
   spawnedSessions(): ReadonlySet<string>;
+  /** Takes over a configuration, or reads its own again. Rejects where that is not possible, and then nothing has changed. */
+  reload(config: unknown, signal: AbortSignal): Promise<Reload>;
+  /** Learns how much the models of the current life can hold. */
+  loadLimits(signal: AbortSignal): Promise<void>;
+  /** Tokens that a model can hold, where that is known. */
+  contextLimit(providerId: string, modelId: string): number | undefined;
+  /** Absent where there is nothing of ours to recover. */
+  readonly recovery: RecoveryPort | undefined;
 }
 
 /** One kind of agent, and how to run it. It holds no policy: it reports facts and obeys. */
@@ -131,7 +187,8 @@ export interface AgentLifeObserver {
 
 /** Told about one process life of a server, in this order; `ended` may come at any time, once. */
 export interface LifeObserver extends AgentLifeObserver {
-  prepared(port: number): void;
+  /** `configId` tells configurations apart by their content; null where there is none of ours. */
+  prepared(port: number, configId: string | null): void;
   listening(port: number): void;
 }
 

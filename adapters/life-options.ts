@@ -39,6 +39,12 @@ export interface RestartOptions {
   backoff?: { baseMs?: number; maxMs?: number; factor?: number; jitter?: 'none' | 'full'; resetAfterMs?: number };
 }
 
+/** Nothing is held that could be gone back to. */
+const RESTART_ONLY: Pick<LifeSettings['recovery'], 'steps' | 'provenAfterMs'> = {
+  steps: ['restart'],
+  provenAfterMs: MAX_DELAY_MS,
+};
+
 /** The settings of process lives that every kind of backend has. Throws `ERR_INVALID_OPTION`. */
 export function resolveLife(
   given: Given,
@@ -47,16 +53,20 @@ export function resolveLife(
     readonly readyTimeoutMs: number;
     readonly stopLimitMs: number;
     readonly when: 'always' | 'needed';
+    readonly mode?: LifeSettings['mode'];
+    readonly recovery?: Pick<LifeSettings['recovery'], 'steps' | 'provenAfterMs'>;
   },
 ): LifeSettings {
-  const { label, readyTimeoutMs, stopLimitMs, when } = fixed;
+  const { label, readyTimeoutMs, stopLimitMs, when, mode = 'managed', recovery = RESTART_ONLY } = fixed;
   return {
     label,
+    mode,
     readyTimeoutMs,
     stopLimitMs: Math.min(MAX_DELAY_MS, stopLimitMs),
     startAttempts: optional(given['startAttempts'], (value) => expectCount('startAttempts', value, 1)) ?? 2,
     health: resolveHealth(given['health']),
     restart: resolveRestart(given['restart'], when),
+    recovery: { ...recovery, stepLimitMs: 10_000, consentLimitMs: 300_000 },
   };
 }
 

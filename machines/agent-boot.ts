@@ -1,5 +1,5 @@
 import { setupLife, subject } from './life-setup.ts';
-import { replaceable } from './life-states.ts';
+import { replaceable } from './life-transitions.ts';
 
 /** The way to an agent that takes prompts: the same when starting and when restarting. A restart asked for in `launching` joins. */
 const launching = setupLife.createStateConfig({

@@ -2,7 +2,6 @@ import { NO_LIFE } from './policies/process-life.ts';
 import { agentBoot } from './agent-boot.ts';
 import { setupLife } from './life-setup.ts';
 import {
-  demand,
   failed,
   health,
   idle,
@@ -10,9 +9,9 @@ import {
   starting,
   stopping,
   unhealthy,
-  whenCheckFails,
-  whenUp,
+  whenReloadedUnhealthy,
 } from './life-states.ts';
+import { demand, whenCheckFails, whenDrained, whenReloaded, whenUp } from './life-transitions.ts';
 
 /** One warm agent and its process lives. */
 export const agentMachine = setupLife.createMachine({
@@ -33,11 +32,21 @@ export const agentMachine = setupLife.createMachine({
       id: 'healthy',
       description: 'Proved to work; turns are admitted.',
       tags: 'available',
-      entry: { type: 'reportState', params: { state: 'healthy' } },
+      entry: [
+        { type: 'reportStep', params: { outcome: 'healthy' } },
+        'clearStep',
+        { type: 'reportState', params: { state: 'healthy' } },
+      ],
       invoke: health,
       initial: 'deciding',
       states: {
-        deciding: { always: [{ target: 'busy', guard: 'isBusy' }, { target: 'available' }] },
+        deciding: {
+          always: [
+            { target: 'draining', guard: 'isRenewalWanted' },
+            { target: 'busy', guard: 'isBusy' },
+            { target: 'available' },
+          ],
+        },
         available: {
           description: 'Waits for a prompt.',
           on: {
@@ -63,13 +72,19 @@ export const agentMachine = setupLife.createMachine({
             ],
           },
         },
+        draining: {
+          id: 'draining',
+          description: 'A new life is wanted; what runs may finish, the next prompt waits for it.',
+          always: { target: '#recovering', guard: 'isFree', actions: ['forgetFailure', 'forgetLadder'] },
+          on: { ...whenDrained, 'life.reload': { actions: [] } },
+        },
       },
-      on: { ...whenCheckFails, ...whenUp },
-      after: { resetAfter: { actions: 'resetBackoff' } },
+      on: { ...whenCheckFails('#recovering'), ...whenReloaded, ...whenUp },
+      after: { resetAfter: { actions: ['resetBackoff', 'forgetLadder'] } },
     },
-    unhealthy,
-    recovering: recovering([], agentBoot, 'launching'),
-    failed,
+    unhealthy: unhealthy('#recovering', { ...whenUp, ...whenReloadedUnhealthy }),
+    recovering: recovering({ rest: [], boot: agentBoot, initial: 'launching', ladder: {}, verdicts: [] }),
+    failed: failed([]),
     stopping: stopping([]),
   },
 });

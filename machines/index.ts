@@ -11,13 +11,23 @@ export * from './policies/backoff.ts';
 export * from './policies/failure-class.ts';
 export * from './policies/health-verdict.ts';
 export * from './policies/process-life.ts';
+export * from './policies/recovery-ladder.ts';
 export * from './policies/restart-policy.ts';
 export * from './policies/settlement.ts';
 export * from './policies/stall-limit.ts';
+export { externalMachine } from './external-machine.ts';
 export { agentMachine } from './agent-machine.ts';
 export { type AgentPlace, type PoolEvent, type PoolInput, poolMachine } from './pool-machine.ts';
 export { serverMachine } from './server-machine.ts';
-export type { AgentEvent, LifeCommand, LifeInput, LifeSubject, ServerEvent } from './life-setup.ts';
+export type {
+  AgentEvent,
+  LifeCommand,
+  LifeInput,
+  LifeSubject,
+  ServerEvent,
+  StepInput,
+  StepReport,
+} from './life-types.ts';
 export type * from './settings.ts';
 export { streamMachine } from './stream-machine.ts';
 export type { StreamEvent, StreamInput, StreamSubject } from './stream-setup.ts';

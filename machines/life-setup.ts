@@ -1,87 +1,41 @@
 import { assign, enqueueActions, sendTo, setup, spawnChild, stopChild } from 'xstate';
 import { backoffMachine } from './backoff-machine.ts';
-import { groupMachine, type GroupMessage, type GroupReport } from './group-machine.ts';
-import { healthMachine, type HealthReport } from './health-machine.ts';
+import { groupMachine, type GroupMessage } from './group-machine.ts';
+import { healthMachine } from './health-machine.ts';
+import type {
+  AgentEvent,
+  LifeContext,
+  LifeInput,
+  LifeSubject,
+  ServerEvent,
+  StepInput,
+  StreamPlace,
+} from './life-types.ts';
 import { notProvided } from './not-provided.ts';
 import { classifyFailure, type Failure } from './policies/failure-class.ts';
 import {
+  configuredWith,
   countRestart,
   ended,
   endedAsAsked,
   type EndedLife,
   failing,
   isOverIntensity,
-  type LifeRecord,
+  nextStep,
   nextVerdict,
   notReady,
   overIntensity,
+  taking,
   unhealthyFor,
   working,
 } from './policies/process-life.ts';
-import type { LifeSettings } from './settings.ts';
-
-/** What the chart of a server or an agent is started with. A server is its backend; of agents a backend has several. */
-export interface LifeInput extends LifeSettings {
-  readonly backendId: string;
-  readonly agentId: string | null;
-}
-
-export interface LifeContext extends LifeInput, LifeRecord {
-  /** Where a server listens. */
-  readonly port: number | null;
-  readonly streamGroups: readonly string[];
-}
-
-/** Commands that a server and an agent know. */
-export type LifeCommand =
-  | { readonly type: 'life.start' }
-  | { readonly type: 'life.stop' }
-  | { readonly type: 'life.restart'; readonly reason: string }
-  | { readonly type: 'life.checkNow' }
-  | { readonly type: 'life.demandChanged'; readonly turns: number; readonly waiters: number };
-
-/** Facts about one process life. Every fact carries the monotonic time at which it held, in milliseconds. */
-type LifeFact =
-  | { readonly type: 'process.spawned'; readonly at: number; readonly pid: number }
-  | { readonly type: 'process.ended'; readonly at: number; readonly failure: Failure; readonly stderrTail: string }
-  | HealthReport;
-
-export type ServerEvent =
-  | LifeCommand
-  | LifeFact
-  | { readonly type: 'server.openStream'; readonly groupId: string; readonly streamId: string; readonly input: unknown }
-  | { readonly type: 'server.closeStream'; readonly groupId: string; readonly streamId: string }
-  | { readonly type: 'process.prepared'; readonly at: number; readonly port: number }
-  | { readonly type: 'process.listening'; readonly at: number; readonly port: number }
-  | { readonly type: 'verify.passed'; readonly at: number; readonly version: string }
-  | { readonly type: 'verify.failed'; readonly at: number; readonly failure: Failure }
-  | GroupReport;
-
-export type AgentEvent =
-  | LifeCommand
-  | LifeFact
-  | { readonly type: 'handshake.done'; readonly at: number; readonly version: string | null }
-  | { readonly type: 'handshake.failed'; readonly at: number; readonly failure: Failure }
-  | { readonly type: 'sessions.opened'; readonly at: number }
-  | { readonly type: 'sessions.failed'; readonly at: number; readonly failure: Failure };
-
-/** Which life of what: all that the actors need to find their resources. */
-export interface LifeSubject {
-  readonly backendId: string;
-  readonly agentId: string | null;
-  readonly generation: number;
-}
+import type { RecoveryStep } from './policies/recovery-ladder.ts';
 
 export const subject = ({ context }: { context: LifeContext }): LifeSubject => ({
   backendId: context.backendId,
   agentId: context.agentId,
   generation: context.generation,
 });
-
-export interface StreamPlace {
-  readonly groupId: string;
-  readonly streamId: string;
-}
 
 /** Types, actions, guards and delays of the charts of process lives; their states are in the `life-*`, `server-*` and `agent-*` files. */
 export const setupLife = setup({
@@ -95,6 +49,16 @@ export const setupLife = setup({
     handshake: notProvided<LifeSubject>('handshake'),
     /** Opens the sessions that belong to the agent: anew the first time, again after a restart. */
     openSessions: notProvided<LifeSubject>('openSessions'),
+    /** Learns how much the models can hold; without that, everything else works. */
+    modelLimits: notProvided<LifeSubject>('modelLimits'),
+    /** Writes down what is known of the failure. */
+    captureDiagnostics: notProvided<StepInput>('captureDiagnostics'),
+    /** Goes back to the last configuration that was proved to work. */
+    rollbackConfig: notProvided<StepInput>('rollbackConfig'),
+    /** Puts an empty configuration in the place of one that does not work, where the host agrees. */
+    seedConfig: notProvided<StepInput>('seedConfig'),
+    /** Nothing helped: the configuration is put back as it was. */
+    restoreConfig: notProvided<StepInput>('restoreConfig'),
     health: healthMachine,
     backoff: backoffMachine,
     group: groupMachine,
@@ -106,14 +70,42 @@ export const setupLife = setup({
     reportState: (_, _params: { readonly state: string }) => undefined,
     /** The chart of a stream broke; the composition closes what it held, and opens it anew. */
     reportStreamCrash: (_, _params: { readonly streamId: string; readonly error: unknown }) => undefined,
+    /** Of a server that others run: what depends on the connection learns that it is over. */
+    endLife: () => undefined,
+    /** Where a rung of the ladder was taken: what became of it. */
+    reportStep: (_, _params: { readonly outcome: 'healthy' | 'failed' }) => undefined,
+    /** The configuration of this life has worked for long enough to go back to it. */
+    reportProven: () => undefined,
     launch: spawnChild('process', { id: 'process', input: subject }),
-    countLife: assign({ generation: ({ context }) => context.generation + 1, pid: null, port: null, version: null }),
+    countLife: assign({
+      generation: ({ context }) => context.generation + 1,
+      pid: null,
+      port: null,
+      version: null,
+      isRenewalWanted: false,
+    }),
     stopProcess: sendTo('process', { type: 'process.stop' }),
     killProcess: sendTo('process', { type: 'process.kill' }),
     forgetProcess: stopChild('process'),
     clearProcess: assign({ pid: null, port: null }),
     checkNow: sendTo('health', { type: 'health.checkNow' }),
     notePort: assign((_, { port }: { readonly port: number }) => ({ port })),
+    noteConfig: assign(({ context }, { configId }: { readonly configId: string | null }) =>
+      configuredWith(context, configId),
+    ),
+    /** What a rung made of the configuration; the ladder goes on. */
+    noteConfigOnTrial: assign((_, { configId }: { readonly configId?: string | null }) => ({
+      isConfigOnTrial: true,
+      ...(configId === undefined ? {} : { configId }),
+    })),
+    noteConfigRestored: assign((_, { configId }: { readonly configId?: string | null }) => ({
+      isConfigOnTrial: false,
+      ...(configId === undefined ? {} : { configId }),
+    })),
+    takeStep: assign(({ context }, { step }: { readonly step: RecoveryStep }) => taking(context, step)),
+    clearStep: assign({ activeStep: null }),
+    forgetLadder: assign({ attempted: [], activeStep: null }),
+    wantRenewal: assign({ isRenewalWanted: true }),
     notePid: assign((_, { pid }: { readonly pid: number }) => ({ pid })),
     noteHealthy: assign((_, { at, version }: { readonly at: number; readonly version: string }) =>
       working(at, version),
@@ -122,18 +114,21 @@ export const setupLife = setup({
     noteVersion: assign((_, { version }: { readonly version: string | null }) => ({ version })),
     noteOpen: assign(({ context }, { at }: { readonly at: number }) => working(at, context.version)),
     noteHandshakeTimeout: assign(({ context }) =>
-      failing(notReady(`${context.label}: initialize`, context.handshakeTimeoutMs ?? context.readyTimeoutMs)),
+      failing(notReady(context, context.handshakeTimeoutMs ?? context.readyTimeoutMs, `${context.label}: initialize`)),
     ),
     noteOpenTimeout: assign(({ context }) =>
-      failing(notReady(`${context.label}: session`, context.openTimeoutMs ?? context.readyTimeoutMs)),
+      failing(notReady(context, context.openTimeoutMs ?? context.readyTimeoutMs, `${context.label}: session`)),
     ),
-    noteReadyTimeout: assign(({ context }) => failing(notReady(context.label, context.readyTimeoutMs))),
+    noteReadyTimeout: assign(({ context }) => failing(notReady(context, context.readyTimeoutMs))),
     noteUnhealthy: assign(({ context }) => failing(unhealthyFor(context))),
     noteEnd: assign(({ context }, end: EndedLife) => ended(context, end)),
     noteIntendedEnd: assign(({ context }, end: EndedLife) => endedAsAsked(context, end)),
     noteDemand: assign((_, demand: { readonly turns: number; readonly waiters: number }) => demand),
-    passCheck: assign({ failures: 0 }),
-    failCheck: assign({ failures: ({ context }) => context.failures + 1 }),
+    passCheck: assign({ failures: 0, checkFailure: null }),
+    failCheck: assign(({ context }, { reason }: { readonly reason: string }) => ({
+      failures: context.failures + 1,
+      checkFailure: reason,
+    })),
     forgetFailure: assign({ failure: null }),
     resetBackoff: assign({ attempt: 0 }),
     grantBudget: assign({ budget: 'full' as const, attempt: 0 }),
@@ -147,9 +142,15 @@ export const setupLife = setup({
     isWanted: ({ context }) => context.restart.when === 'always' || context.turns + context.waiters > 0,
     isBusy: ({ context }) => context.turns > 0,
     isIntended: ({ context }) => context.failure === null,
-    isPermanent: ({ context }) => context.failure !== null && classifyFailure(context.failure) === 'permanent',
-    isOnlyAttempt: ({ context }) => context.budget === 'one-attempt',
-    isOverIntensity: ({ context }) => isOverIntensity(context),
+    /** This rung of the ladder is the next one. */
+    isNext: ({ context }, { step }: { readonly step: RecoveryStep }) => nextStep(context) === step,
+    /** A rung changed the configuration, and that did not help. */
+    isConfigOnTrial: ({ context }) => context.isConfigOnTrial,
+    /** It was restarted as often as it may be. */
+    isOverIntensity: ({ context }) =>
+      context.budget === 'full' && isRestartable(context.failure) && isOverIntensity(context),
+    isFree: ({ context }) => context.turns === 0,
+    isRenewalWanted: ({ context }) => context.isRenewalWanted,
     isFailedForGood: ({ context }) => nextVerdict(context) === 'restart',
     isUsedUp: ({ context }) => context.failures >= context.health.failureThreshold,
     hasTurns: (_, params: { readonly turns: number }) => params.turns > 0,
@@ -161,6 +162,9 @@ export const setupLife = setup({
     stopLimit: ({ context }) => context.stopLimitMs,
     busyGrace: ({ context }) => context.health.busyGraceMs,
     resetAfter: ({ context }) => context.restart.resetAfterMs,
+    provenAfter: ({ context }) => context.recovery.provenAfterMs,
+    stepLimit: ({ context }) => context.recovery.stepLimitMs,
+    consentLimit: ({ context }) => context.recovery.consentLimitMs,
   },
 }).extend({
   actions: {
@@ -182,3 +186,9 @@ export const setupLife = setup({
     }),
   },
 });
+
+/** A restart is an answer to it, where the restart policy allows one. */
+function isRestartable(failure: Failure | null): boolean {
+  const failureClass = failure && classifyFailure(failure);
+  return failureClass === 'transient' || failureClass === 'suspicious';
+}

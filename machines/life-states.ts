@@ -1,19 +1,11 @@
 import { restartDelay } from './policies/restart-policy.ts';
-import { type LifeCommand, type LifeContext, setupLife } from './life-setup.ts';
-import type { Failure } from './policies/failure-class.ts';
+import { setupLife } from './life-setup.ts';
+import { demand, lifeOf, whenCheckFailsAgain, whenEnded } from './life-transitions.ts';
+import type { LifeContext } from './life-types.ts';
 
 /** Whatever carries turns hears of it: what depends on the process is told to rest, or to begin. */
 type Announcement = { readonly type: 'tellStreams'; readonly params: { readonly message: { readonly type: string } } };
 
-const life = ({ event }: { event: { at: number; failure: Failure; stderrTail: string } }) => ({
-  at: event.at,
-  failure: event.failure,
-  stderrTail: event.stderrTail,
-});
-export const demand = ({ event }: { event: Extract<LifeCommand, { type: 'life.demandChanged' }> }) => ({
-  turns: event.turns,
-  waiters: event.waiters,
-});
 const healthInput = ({ context }: { context: LifeContext }) => ({
   backendId: context.backendId,
   agentId: context.agentId,
@@ -25,54 +17,23 @@ const backoffInput = ({ context }: { context: LifeContext }) => ({
   jitter: context.restart.backoff.jitter,
 });
 
-/** The process ended where nobody asked it to. */
-export const whenEnded = {
-  'process.ended': {
-    target: '#judging',
-    actions: [{ type: 'noteEnd', params: life }, 'forgetProcess', 'clearProcess'],
-  },
-} as const;
-
-/** What ends a life that works, in whichever of the two states. */
-export const whenUp = {
-  'process.ended': [
-    { ...whenEnded['process.ended'], guard: 'isWanted' },
-    { ...whenEnded['process.ended'], target: '#idle' },
-  ],
-  'life.checkNow': { actions: 'checkNow' },
-  'life.restart': { target: '#recovering', actions: 'forgetFailure' },
-  'life.stop': { target: '#stopping' },
-} as const;
-
-/** A failed check of a life that seemed to work. */
-export const whenCheckFails = {
-  'health.failed': [
-    { target: '#recovering', guard: 'isFailedForGood', actions: ['failCheck', 'noteUnhealthy'] },
-    { target: '#graced', guard: 'isBusy', actions: 'failCheck' },
-    { target: '#unhealthy', actions: 'failCheck' },
-  ],
-} as const;
-
-/** Asked for while a process boots: it may have read what the caller has changed since, so another one replaces it. */
-export const replaceable = { 'life.restart': { target: '#recovering', actions: 'forgetFailure' } } as const;
-
 export const health = { src: 'health', id: 'health', input: healthInput } as const;
 
-type Rest = readonly Announcement[];
-type Boot = Parameters<typeof setupLife.createStateConfig>[0]['states'];
+export type Rest = readonly Announcement[];
+type States = NonNullable<Parameters<typeof setupLife.createStateConfig>[0]['states']>;
 
 export const idle = (rest: Rest) =>
   setupLife.createStateConfig({
     id: 'idle',
     description: 'Nothing runs, nothing is wanted.',
-    entry: [...rest, { type: 'reportState', params: { state: 'idle' } }],
+    entry: [...rest, 'forgetLadder', { type: 'reportState', params: { state: 'idle' } }],
     on: {
       'life.start': { target: '#starting', actions: 'grantBudget' },
       'life.restart': { target: '#starting', actions: 'grantBudget' },
     },
   });
 
-export const starting = (boot: Boot, initial: string) =>
+export const starting = (boot: States, initial: string) =>
   setupLife.createStateConfig({
     id: 'starting',
     description: 'Works towards a life that is proved to work, within the ready timeout.',
@@ -83,58 +44,75 @@ export const starting = (boot: Boot, initial: string) =>
     after: { readyTimeout: { target: '#recovering', actions: 'noteReadyTimeout' } },
   });
 
-export const unhealthy = setupLife.createStateConfig({
-  id: 'unhealthy',
-  description: 'Some checks failed. Running turns go on while the count or the busy grace runs.',
-  tags: 'available',
-  entry: { type: 'reportState', params: { state: 'unhealthy' } },
-  invoke: health,
-  initial: 'counting',
-  states: {
-    counting: {
-      description: 'No turn runs: the threshold decides.',
-      on: {
-        'life.demandChanged': [
-          {
-            guard: { type: 'hasTurns', params: demand },
-            target: 'graced',
-            actions: { type: 'noteDemand', params: demand },
-          },
-          { actions: { type: 'noteDemand', params: demand } },
-        ],
+/** `givenUp` is where a life goes that failed too often, `up` what else ends it. */
+export const unhealthy = <T extends string>(givenUp: T, up: object) =>
+  setupLife.createStateConfig({
+    id: 'unhealthy',
+    description: 'Some checks failed. Running turns go on while the count or the busy grace runs.',
+    tags: 'available',
+    entry: { type: 'reportState', params: { state: 'unhealthy' } },
+    invoke: health,
+    initial: 'counting',
+    states: {
+      counting: {
+        description: 'No turn runs: the threshold decides.',
+        on: {
+          'life.demandChanged': [
+            {
+              guard: { type: 'hasTurns', params: demand },
+              target: 'graced',
+              actions: { type: 'noteDemand', params: demand },
+            },
+            { actions: { type: 'noteDemand', params: demand } },
+          ],
+        },
+      },
+      graced: {
+        id: 'graced',
+        description: 'A turn runs: the busy grace decides.',
+        on: {
+          'life.demandChanged': [
+            { guard: { type: 'hasTurns', params: demand }, actions: { type: 'noteDemand', params: demand } },
+            {
+              guard: 'isUsedUp',
+              target: givenUp,
+              actions: [{ type: 'noteDemand', params: demand }, 'noteUnhealthy'],
+            },
+            { target: 'counting', actions: { type: 'noteDemand', params: demand } },
+          ],
+        },
+        after: { busyGrace: { target: givenUp, actions: 'noteUnhealthy' } },
       },
     },
-    graced: {
-      id: 'graced',
-      description: 'A turn runs: the busy grace decides.',
-      on: {
-        'life.demandChanged': [
-          { guard: { type: 'hasTurns', params: demand }, actions: { type: 'noteDemand', params: demand } },
-          {
-            guard: 'isUsedUp',
-            target: '#recovering',
-            actions: [{ type: 'noteDemand', params: demand }, 'noteUnhealthy'],
-          },
-          { target: 'counting', actions: { type: 'noteDemand', params: demand } },
-        ],
-      },
-      after: { busyGrace: { target: '#recovering', actions: 'noteUnhealthy' } },
+    on: {
+      'health.passed': { target: '#healthy', actions: 'passCheck' },
+      ...whenCheckFailsAgain(givenUp),
+      ...up,
     },
-  },
-  on: {
-    'health.passed': { target: '#healthy', actions: 'passCheck' },
-    'health.failed': [
-      { target: '#recovering', guard: 'isFailedForGood', actions: ['failCheck', 'noteUnhealthy'] },
-      { actions: 'failCheck' },
-    ],
-    ...whenUp,
-  },
-});
+  });
 
-export const recovering = (rest: Rest, boot: Boot, initial: string) =>
+/** A new life that was asked for while some checks fail: those who work may finish first. */
+export const whenReloadedUnhealthy = {
+  'life.reload': [
+    { guard: 'isBusy', actions: 'wantRenewal' },
+    { target: '#recovering', actions: ['forgetFailure', 'forgetLadder'] },
+  ],
+} as const;
+
+interface Recovery {
+  readonly rest: Rest;
+  readonly boot: States;
+  readonly initial: string;
+  /** The states of the rungs above the restart, and which of them is next. */
+  readonly ladder: States;
+  readonly verdicts: readonly object[];
+}
+
+export const recovering = ({ rest, boot, initial, ladder, verdicts }: Recovery) =>
   setupLife.createStateConfig({
     id: 'recovering',
-    description: 'The last life is over or is being ended; the next one follows the restart policy.',
+    description:
+      'The last life is over or is being ended; the restart policy and the recovery ladder say what is next.',
     entry: [...rest, { type: 'reportState', params: { state: 'recovering' } }],
     initial: 'stopping',
     states: {
@@ -146,11 +124,12 @@ export const recovering = (rest: Rest, boot: Boot, initial: string) =>
             {
               target: 'judging',
               guard: 'isIntended',
-              actions: [{ type: 'noteIntendedEnd', params: life }, 'forgetProcess', 'clearProcess'],
+              actions: [{ type: 'noteIntendedEnd', params: lifeOf }, 'forgetProcess', 'clearProcess'],
             },
             whenEnded['process.ended'],
           ],
-          'life.restart': { actions: 'forgetFailure' },
+          'life.restart': { actions: ['forgetFailure', 'forgetLadder'] },
+          'life.reload': { actions: ['forgetFailure', 'forgetLadder'] },
           'life.stop': { target: '#stopping' },
         },
         after: { stopLimit: { target: 'judging', actions: ['forgetProcess', 'clearProcess'] } },
@@ -158,18 +137,28 @@ export const recovering = (rest: Rest, boot: Boot, initial: string) =>
       judging: {
         id: 'judging',
         description: 'One kind of failure, one answer.',
+        entry: [{ type: 'reportStep', params: { outcome: 'failed' } }, 'clearStep'],
         always: [
           { target: 'restarting', guard: 'isIntended', actions: 'countAskedRestart' },
-          { target: '#failed', guard: 'isPermanent' },
-          { target: '#failed', guard: 'isOnlyAttempt' },
+          {
+            target: 'backingOff',
+            guard: { type: 'isNext', params: { step: 'restart' } },
+            actions: ['countRestart', { type: 'takeStep', params: { step: 'restart' } }],
+          },
+          ...verdicts,
           { target: '#failed', guard: 'isOverIntensity', actions: 'noteRestartLimit' },
-          { target: 'backingOff', actions: 'countRestart' },
+          { target: '#failed' },
         ],
       },
       backingOff: {
         invoke: { src: 'backoff', id: 'backoff', input: backoffInput, onDone: { target: 'restarting' } },
-        on: { 'life.stop': { target: '#idle' }, 'life.restart': { target: 'restarting' } },
+        on: {
+          'life.stop': { target: '#idle' },
+          'life.restart': { target: 'restarting', actions: 'forgetLadder' },
+          'life.reload': { target: 'restarting', actions: 'forgetLadder' },
+        },
       },
+      ...ladder,
       restarting: {
         description: 'The next life, on the same way as the first.',
         entry: ['forgetFailure', 'countLife', 'launch'],
@@ -181,29 +170,37 @@ export const recovering = (rest: Rest, boot: Boot, initial: string) =>
     },
   });
 
-export const failed = setupLife.createStateConfig({
-  id: 'failed',
-  description: 'Gave up, with a reason. Quiet until an explicit start or restart.',
-  entry: { type: 'reportState', params: { state: 'failed' } },
-  on: {
-    'life.start': { target: '#starting', actions: 'grantOneAttempt' },
-    'life.restart': { target: '#starting', actions: 'grantOneAttempt' },
-    'life.stop': { target: '#idle' },
-  },
-});
+export const failed = (rest: Rest) =>
+  setupLife.createStateConfig({
+    id: 'failed',
+    description: 'Gave up, with a reason. Quiet until an explicit start or restart.',
+    entry: [...rest, { type: 'reportState', params: { state: 'failed' } }],
+    on: {
+      'life.start': { target: '#starting', actions: 'grantOneAttempt' },
+      'life.restart': { target: '#starting', actions: 'grantOneAttempt' },
+      'life.reload': { target: '#starting', actions: 'grantOneAttempt' },
+      'life.stop': { target: '#idle' },
+    },
+  });
 
 export const stopping = (rest: Rest) =>
   setupLife.createStateConfig({
     id: 'stopping',
     description: 'A stop was asked for. Ends when the process is gone; asking again escalates.',
-    entry: [...rest, 'forgetFailure', 'stopProcess', { type: 'reportState', params: { state: 'stopping' } }],
+    entry: [
+      ...rest,
+      'forgetFailure',
+      'forgetLadder',
+      'stopProcess',
+      { type: 'reportState', params: { state: 'stopping' } },
+    ],
     initial: 'thenIdle',
     states: {
       thenIdle: {
         on: {
           'process.ended': {
             target: '#idle',
-            actions: [{ type: 'noteIntendedEnd', params: life }, 'forgetProcess', 'clearProcess'],
+            actions: [{ type: 'noteIntendedEnd', params: lifeOf }, 'forgetProcess', 'clearProcess'],
           },
           'life.stop': { actions: 'killProcess' },
           'life.start': { target: 'thenStart' },
@@ -216,7 +213,7 @@ export const stopping = (rest: Rest) =>
         on: {
           'process.ended': {
             target: '#starting',
-            actions: [{ type: 'noteIntendedEnd', params: life }, 'forgetProcess', 'clearProcess', 'grantBudget'],
+            actions: [{ type: 'noteIntendedEnd', params: lifeOf }, 'forgetProcess', 'clearProcess', 'grantBudget'],
           },
           'life.stop': { target: 'thenIdle', actions: 'killProcess' },
         },

@@ -1,6 +1,6 @@
 import { enqueueActions, setup } from 'xstate';
 import { groupMachine, type GroupMessage, type GroupReport } from './group-machine.ts';
-import type { LifeCommand } from './life-setup.ts';
+import type { LifeCommand } from './life-types.ts';
 
 /** What the chart of a pool is started with. */
 export interface PoolInput {

@@ -1,5 +1,5 @@
 import { subject, setupLife } from './life-setup.ts';
-import { replaceable } from './life-states.ts';
+import { replaceable } from './life-transitions.ts';
 
 /** The way to a proven server: the same when starting and when restarting. A restart asked for in `preparing` joins. */
 const preparing = setupLife.createStateConfig({
@@ -7,7 +7,10 @@ const preparing = setupLife.createStateConfig({
   on: {
     'process.prepared': {
       target: 'launching',
-      actions: { type: 'notePort', params: ({ event }) => ({ port: event.port }) },
+      actions: [
+        { type: 'notePort', params: ({ event }) => ({ port: event.port }) },
+        { type: 'noteConfig', params: ({ event }) => ({ configId: event.configId }) },
+      ],
     },
   },
 });

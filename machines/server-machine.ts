@@ -1,7 +1,7 @@
 import { NO_LIFE } from './policies/process-life.ts';
-import { setupLife } from './life-setup.ts';
+import { ladder, ladderVerdicts } from './ladder-states.ts';
+import { setupLife, subject } from './life-setup.ts';
 import {
-  demand,
   failed,
   health,
   idle,
@@ -9,15 +9,18 @@ import {
   starting,
   stopping,
   unhealthy,
-  whenCheckFails,
-  whenUp,
+  whenReloadedUnhealthy,
 } from './life-states.ts';
+import { whenCheckFails, whenDrained, whenReloaded, whenUp } from './life-transitions.ts';
 import { serverBoot } from './server-boot.ts';
+import { rest, streams, whenHealthy } from './server-states.ts';
 
-/** No server, no events. */
-const rest = [{ type: 'tellStreams', params: { message: { type: 'stream.halt' } } }] as const;
+const reconfigured = {
+  type: 'noteConfig',
+  params: ({ event }: { event: { configId: string | null } }) => ({ configId: event.configId }),
+} as const;
 
-/** One server and its process lives. */
+/** A server of ours, and its process lives. */
 export const serverMachine = setupLife.createMachine({
   id: 'server',
   context: ({ input }) => ({
@@ -28,27 +31,7 @@ export const serverMachine = setupLife.createMachine({
   }),
   entry: 'announce',
   initial: 'idle',
-  on: {
-    'life.demandChanged': { actions: { type: 'noteDemand', params: demand } },
-    'server.openStream': {
-      actions: {
-        type: 'openStream',
-        params: ({ event }) => ({ groupId: event.groupId, streamId: event.streamId, input: event.input }),
-      },
-    },
-    'server.closeStream': {
-      actions: {
-        type: 'closeStream',
-        params: ({ event }) => ({ groupId: event.groupId, streamId: event.streamId }),
-      },
-    },
-    'group.childFailed': {
-      actions: {
-        type: 'reportStreamCrash',
-        params: ({ event }) => ({ streamId: event.childId, error: event.error }),
-      },
-    },
-  },
+  on: streams,
   states: {
     idle: idle(rest),
     starting: starting(serverBoot, 'preparing'),
@@ -56,17 +39,39 @@ export const serverMachine = setupLife.createMachine({
       id: 'healthy',
       description: 'Proved to work; turns are admitted.',
       tags: 'available',
-      entry: [
-        { type: 'reportState', params: { state: 'healthy' } },
-        { type: 'tellStreams', params: { message: { type: 'stream.start' } } },
-      ],
-      invoke: health,
-      on: { ...whenCheckFails, ...whenUp },
-      after: { resetAfter: { actions: 'resetBackoff' } },
+      entry: whenHealthy,
+      invoke: [health, { src: 'modelLimits', id: 'modelLimits', input: subject }],
+      initial: 'deciding',
+      states: {
+        deciding: {
+          always: [{ target: 'draining', guard: 'isRenewalWanted' }, { target: 'proving' }],
+        },
+        proving: {
+          description: 'Its configuration has not worked for long yet.',
+          after: { provenAfter: { target: 'proven' } },
+        },
+        proven: {
+          description: 'Its configuration is one to go back to.',
+          entry: 'reportProven',
+        },
+        draining: {
+          id: 'draining',
+          description: 'A new life is wanted; the turns that run may finish, the next ones wait for it.',
+          always: { target: '#recovering', guard: 'isFree', actions: ['forgetFailure', 'forgetLadder'] },
+          on: { ...whenDrained, 'life.reload': { actions: [] } },
+        },
+      },
+      on: {
+        'life.reconfigured': { target: '.proving', actions: reconfigured },
+        ...whenCheckFails('#recovering'),
+        ...whenReloaded,
+        ...whenUp,
+      },
+      after: { resetAfter: { actions: ['resetBackoff', 'forgetLadder'] } },
     },
-    unhealthy,
-    recovering: recovering(rest, serverBoot, 'preparing'),
-    failed,
+    unhealthy: unhealthy('#recovering', { ...whenUp, ...whenReloadedUnhealthy }),
+    recovering: recovering({ rest, boot: serverBoot, initial: 'preparing', ladder, verdicts: ladderVerdicts }),
+    failed: failed(rest),
     stopping: stopping(rest),
   },
 });

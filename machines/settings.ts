@@ -1,4 +1,5 @@
 import type { RetryPolicy } from './policies/backoff.ts';
+import type { RecoveryStep } from './policies/recovery-ladder.ts';
 import type { RestartPolicy } from './policies/restart-policy.ts';
 
 /** How often and how patiently a backend is checked. */
@@ -17,10 +18,23 @@ export interface HealthSettings extends HealthSchedule {
   readonly busyGraceMs: number;
 }
 
+/** What is tried against a backend that does not work; milliseconds unless named otherwise. */
+export interface RecoverySettings {
+  readonly steps: readonly RecoveryStep[];
+  /** A configuration that worked for this long is one to go back to. */
+  readonly provenAfterMs: number;
+  /** Longest time for a rung that works on files. */
+  readonly stepLimitMs: number;
+  /** Longest wait for somebody who decides whether a configuration may be replaced. */
+  readonly consentLimitMs: number;
+}
+
 /** How the process lives of a server or an agent are started, watched and ended; milliseconds unless named otherwise. */
 export interface LifeSettings {
-  /** What is started, for messages: `opencode serve`. */
+  /** What is started, for messages: `opencode serve`; of a server that others start, its address. */
   readonly label: string;
+  /** Whether its process is ours, or somebody else's, who is asked and never touched. */
+  readonly mode: 'managed' | 'external';
   /** After this a stop no longer waits for the process: its release kills what is left. */
   readonly stopLimitMs: number;
   /** Launches that a start may use before the backoff begins. */
@@ -33,6 +47,7 @@ export interface LifeSettings {
   readonly openTimeoutMs?: number;
   readonly health: HealthSettings;
   readonly restart: RestartPolicy;
+  readonly recovery: RecoverySettings;
 }
 
 /** Limits of one event stream, in milliseconds, and how it is reconnected. */

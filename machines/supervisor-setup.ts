@@ -2,6 +2,7 @@ import { assign, enqueueActions, setup } from 'xstate';
 import { groupMachine, type GroupMessage, type GroupReport } from './group-machine.ts';
 import { admitRestart } from './policies/restart-policy.ts';
 import { poolMachine } from './pool-machine.ts';
+import { externalMachine } from './external-machine.ts';
 import { serverMachine } from './server-machine.ts';
 import type { LifeSettings } from './settings.ts';
 
@@ -47,7 +48,7 @@ export const backendActorId = (backendId: string): string => `backend:${backendI
 /** Types, actions, guards and delays of the supervisor chart; the states are in `supervisor-machine.ts`. */
 export const setupSupervisor = setup({
   types: { input: {} as SupervisorInput, context: {} as SupervisorContext, events: {} as SupervisorEvent },
-  actors: { server: serverMachine, pool: poolMachine, group: groupMachine },
+  actors: { server: serverMachine, external: externalMachine, pool: poolMachine, group: groupMachine },
   actions: {
     /** A chart broke: the composition releases its resources, logs, and answers with `backend.crashed`. */
     reportCrash: (_, _params: { readonly actorId: string; readonly error: unknown }) => undefined,
@@ -94,7 +95,7 @@ export const setupSupervisor = setup({
       for (const [backendId, settings] of Object.entries(context.backends)) {
         const id = backendActorId(backendId);
         if (settings === 'pool') enqueue.spawnChild('pool', { id, input: { backendId } });
-        else enqueue.spawnChild('server', { id, input: { backendId, agentId: null, ...settings } });
+        else enqueue.spawnChild(chartOf(settings), { id, input: { backendId, agentId: null, ...settings } });
       }
     }),
     respawn: enqueueActions(({ context, enqueue }, { backendId }: { readonly backendId: string }) => {
@@ -102,7 +103,8 @@ export const setupSupervisor = setup({
       const id = backendActorId(backendId);
       enqueue.stopChild(id);
       if (settings === 'pool') enqueue.spawnChild('pool', { id, input: { backendId } });
-      else if (settings) enqueue.spawnChild('server', { id, input: { backendId, agentId: null, ...settings } });
+      else if (settings)
+        enqueue.spawnChild(chartOf(settings), { id, input: { backendId, agentId: null, ...settings } });
     }),
     dropBackend: enqueueActions(({ enqueue }, { backendId }: { readonly backendId: string }) => {
       enqueue.stopChild(backendActorId(backendId));
@@ -110,7 +112,7 @@ export const setupSupervisor = setup({
     route: enqueueActions(
       ({ context, enqueue }, params: { readonly backendId: string; readonly command: GroupMessage }) => {
         if (!(params.backendId in context.backends) || context.abandoned.includes(params.backendId)) return;
-        if (isStart(params.command) && isAtRest(context, params.backendId)) {
+        if (startsFrom(params.command).includes(stateOf(context, params.backendId))) {
           enqueue.assign(started(context, params.backendId));
         }
         enqueue.sendTo(backendActorId(params.backendId), params.command);
@@ -152,12 +154,18 @@ export const setupSupervisor = setup({
   },
 });
 
-const isStart = ({ type }: GroupMessage): boolean => type === 'life.start' || type === 'life.restart';
+const chartOf = ({ mode }: LifeSettings) => (mode === 'external' ? 'external' : 'server');
 
-function isAtRest({ states }: SupervisorContext, backendId: string): boolean {
-  const state = states[backendId] ?? 'idle';
-  return state === 'idle' || state === 'failed';
-}
+/** The states in which a command makes a backend at rest start. */
+const STARTS: Readonly<Record<string, readonly string[]>> = {
+  'life.start': ['idle', 'failed'],
+  'life.restart': ['idle', 'failed'],
+  'life.reload': ['failed'],
+};
+
+const startsFrom = ({ type }: GroupMessage): readonly string[] => STARTS[type] ?? [];
+const isStart = ({ type }: GroupMessage): boolean => type in STARTS;
+const stateOf = ({ states }: SupervisorContext, backendId: string): string => states[backendId] ?? 'idle';
 
 /** Noted with the command, not with its report: a stop right behind a start must know what there is to stop. */
 function started({ startOrder, states }: SupervisorContext, backendId: string) {

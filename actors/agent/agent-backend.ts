@@ -1,4 +1,4 @@
-import type { LifeCommand } from '../../machines/life-setup.ts';
+import type { LifeCommand } from '../../machines/life-types.ts';
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { AgentPlace, PoolEvent } from '../../machines/pool-machine.ts';
 import { awaitHealthy } from '../backend/await-healthy.ts';

@@ -2,7 +2,7 @@ import { agentMachine } from '../../machines/agent-machine.ts';
 import { backoffMachine } from '../../machines/backoff-machine.ts';
 import { groupMachine } from '../../machines/group-machine.ts';
 import { healthMachine } from '../../machines/health-machine.ts';
-import type { AgentEvent, LifeSubject } from '../../machines/life-setup.ts';
+import type { AgentEvent, LifeSubject } from '../../machines/life-types.ts';
 import { poolMachine } from '../../machines/pool-machine.ts';
 import { asynchronousActor } from '../asynchronous-actor.ts';
 import { lifeObserver, probeActor, processActor } from '../backend/life-actors.ts';

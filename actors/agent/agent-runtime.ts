@@ -1,4 +1,4 @@
-import type { LifeCommand } from '../../machines/life-setup.ts';
+import type { LifeCommand } from '../../machines/life-types.ts';
 import type { AgentPlace } from '../../machines/pool-machine.ts';
 import { LifeRuntime, type LifeRuntimeOptions } from '../backend/life-runtime.ts';
 import { detailOf } from '../backend/life-status.ts';

@@ -1,4 +1,6 @@
+import type { OperationKind } from '../../machines/policies/operation-queue.ts';
 import { LifeControl } from '../backend/life-control.ts';
+import { OperationQueue } from '../backend/operation-queue.ts';
 import { awaitHealthy } from '../backend/await-healthy.ts';
 import type { BackendStatus } from '../contract/status.ts';
 import type { BackendHandle, BackendSession } from '../contract/supervisor.ts';
@@ -12,6 +14,9 @@ import type { AgentRuntime } from './agent-runtime.ts';
 export class PoolHandle implements BackendHandle<never> {
   readonly #runtime: SupervisorRuntime;
   readonly #backend: AgentBackend;
+  readonly #operations = new OperationQueue();
+  /** New processes that were asked for, and wait for the turns that run. */
+  #renewal: Promise<unknown> | undefined;
 
   constructor(runtime: SupervisorRuntime, backend: AgentBackend) {
     this.#runtime = runtime;
@@ -20,31 +25,43 @@ export class PoolHandle implements BackendHandle<never> {
 
   /** Starts the agents of the open sessions that are down. Without a session there is nothing to start. */
   async start(): Promise<BackendStatus> {
-    const { clock, options, keepAlive, state } = this.#runtime;
-    if (state !== 'running') return this.status();
-    const letGo = keepAlive.hold();
-    const starting = this.#backend.agents.map((agent) =>
-      awaitHealthy(agent, { clock, timeoutMs: options.openTimeoutMs }),
-    );
-    await Promise.allSettled(starting); // A failed start is a status.
-    letGo();
-    return this.status();
+    return this.#operate('start', async () => {
+      const { clock, options, state } = this.#runtime;
+      if (state !== 'running') return;
+      const starting = this.#backend.agents.map((agent) =>
+        awaitHealthy(agent, { clock, timeoutMs: options.openTimeoutMs }),
+      );
+      await Promise.allSettled(starting); // A failed start is a status.
+    });
   }
 
   async restart(reason = 'the host asked'): Promise<BackendStatus> {
     expectString('reason', reason);
-    if (this.#runtime.state === 'running') await this.#all((control) => control.restart(reason));
+    return this.#operate('restart', async () => {
+      if (this.#runtime.state === 'running') await this.#all((control) => control.restart(reason));
+    });
+  }
+
+  /** Agents read what they are configured with when they start: each gets a new process when its turn is over. */
+  async reload(config?: unknown): Promise<BackendStatus> {
+    if (config !== undefined)
+      throw this.#unsupported('takes no configuration: change that of the agent itself, and call reload() without one');
+    await this.#operate('reload', async () => {
+      if (this.#runtime.state !== 'running') return;
+      const renewals: Promise<void>[] = [];
+      await this.#all(async (control) => void renewals.push((await control.renew()).rested));
+      this.#renewal = Promise.all(renewals);
+    });
+    await this.#renewal;
     return this.status();
   }
 
-  async stop(): Promise<BackendStatus> {
-    await this.#all((control) => control.stop());
-    return this.status();
+  stop(): Promise<BackendStatus> {
+    return this.#operate('stop', () => this.#all((control) => control.stop()));
   }
 
-  async checkNow(): Promise<BackendStatus> {
-    await this.#all((control) => control.checkNow());
-    return this.status();
+  checkNow(): Promise<BackendStatus> {
+    return this.#operate('checkNow', () => this.#all((control) => control.checkNow()));
   }
 
   status(): BackendStatus {
@@ -64,8 +81,17 @@ export class PoolHandle implements BackendHandle<never> {
     return this.#backend.listSessions(directory, { startMs: limitMs, requestMs: limitMs }).finally(keepAlive.hold());
   }
 
+  contextLimit(): undefined {
+    return undefined;
+  }
+
   spawnedSessions(): ReadonlySet<string> {
     return new Set();
+  }
+
+  async #operate(kind: OperationKind, work: () => Promise<void>): Promise<BackendStatus> {
+    await this.#operations.request(kind, work).finally(this.#runtime.keepAlive.hold());
+    return this.status();
   }
 
   async #all(work: (control: LifeControl) => Promise<void>): Promise<void> {

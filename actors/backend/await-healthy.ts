@@ -43,6 +43,7 @@ export async function awaitHealthy(
         isAsked = true;
         if (backend.isAvailable) settle(resolve);
         else if (backend.state === 'idle') settle(() => reject(stoppedError(backend)));
+        else if (backend.state === 'failed') settle(() => reject(lastErrorOf(backend))); // It waits for a restart.
       });
     });
   } finally {

@@ -3,7 +3,7 @@ import type { DriverSession, DriverSessionRequest } from '../ports.ts';
 import type { Scope } from '../scope.ts';
 import type { SessionRecord } from '../session/session-record.ts';
 import type { Failure } from '../../machines/policies/failure-class.ts';
-import type { LifeCommand } from '../../machines/life-setup.ts';
+import type { LifeCommand } from '../../machines/life-types.ts';
 
 /** Who opens a session, for how long, and until when. */
 export interface OpenCircumstances {

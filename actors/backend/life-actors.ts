@@ -1,6 +1,6 @@
 import { type AnyEventObject, fromCallback } from 'xstate';
 import type { ProbeInput, ProbeReport } from '../../machines/health-machine.ts';
-import type { LifeSubject } from '../../machines/life-setup.ts';
+import type { LifeSubject } from '../../machines/life-types.ts';
 import { asynchronousActor } from '../asynchronous-actor.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { SupervisorEvents } from '../contract/supervisor.ts';

@@ -19,6 +19,17 @@ export class LifeControl {
     await rested;
   }
 
+  /** A new life as soon as no turn runs. Resolves with the wait for it, which is over when it rests. */
+  async renew(): Promise<{ readonly rested: Promise<void> }> {
+    const life = this.#life;
+    if (life.abandoned || life.state === 'idle' || life.state === 'stopping') return { rested: Promise.resolve() };
+    life.isDraining = life.isAvailable;
+    const rested = this.nextRest();
+    life.send({ type: 'life.reload' });
+    await commandsDone();
+    return { rested };
+  }
+
   async stop(): Promise<void> {
     this.#life.send({ type: 'life.stop' });
     await commandsDone();

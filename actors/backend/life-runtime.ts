@@ -1,4 +1,4 @@
-import type { LifeCommand, LifeContext } from '../../machines/life-setup.ts';
+import type { LifeCommand, LifeContext } from '../../machines/life-types.ts';
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { LifecycleState } from '../contract/status.ts';
 import type { Clock, Logger } from '../contract/supervisor.ts';
@@ -19,6 +19,17 @@ export interface StateChange {
   readonly failure: Failure | null;
 }
 
+/** Changes of state that are remembered. */
+const MAX_HISTORY = 50;
+
+/** One change of state, as plain JSON. */
+export interface HistoryEntry {
+  readonly from: LifecycleState;
+  readonly to: LifecycleState;
+  readonly reason: string;
+  readonly at: string;
+}
+
 export interface LifeRuntimeOptions {
   /** How messages name it. */
   readonly id: string;
@@ -36,6 +47,10 @@ export abstract class LifeRuntime {
   readonly sessions = new Set<SessionRecord>();
   state: LifecycleState = 'idle';
   since: number;
+  /** The latest changes of state, for people. */
+  readonly history: HistoryEntry[] = [];
+  /** A new life is wanted: turns that run may finish, and none begins. */
+  isDraining = false;
   lastError: { readonly failure: Failure; readonly at: number } | undefined;
   /** The chart was given up; no actor runs any more. */
   abandoned = false;
@@ -116,6 +131,8 @@ export abstract class LifeRuntime {
     const change: StateChange = { from: this.state, to, reason, failure };
     this.state = to;
     this.since = this.clock.wallNow();
+    this.#remember(change);
+    if (!this.isAvailable) this.isDraining = false;
     if (failure) this.lastError = { failure, at: this.since };
     else if (to === 'healthy') this.lastError = undefined;
     for (const listener of [...this.#listeners]) listener(change);
@@ -135,6 +152,11 @@ export abstract class LifeRuntime {
   failTurns(failure: Failure): void {
     const at = this.clock.now();
     for (const session of this.sessions) session.tellRunning({ type: 'backend.failed', at, failure });
+  }
+
+  #remember({ from, to, reason }: StateChange): void {
+    this.history.push({ from, to, reason, at: new Date(this.since).toISOString() });
+    if (this.history.length > MAX_HISTORY) this.history.shift();
   }
 
   changeDemand({ turns = 0, waiters = 0 }: { readonly turns?: number; readonly waiters?: number }): void {

@@ -1,4 +1,4 @@
-import type { LifeContext } from '../../machines/life-setup.ts';
+import type { LifeContext } from '../../machines/life-types.ts';
 import type { BackendStatus, InstanceStatus, LastError } from '../contract/status.ts';
 import type { LifeRuntime } from './life-runtime.ts';
 

@@ -51,6 +51,13 @@ export interface SupervisorOptions<B extends Backends = Backends> {
   turn?: TurnOptions;
   /** Longest wait of `openSession` and `acquire`, in milliseconds. Default 60_000. */
   openTimeoutMs?: number;
+  /** Where files are kept that outlive the host: absolute. Default `$XDG_STATE_HOME/agent-supervisor`. */
+  stateDirectory?: string;
+  /**
+   * Whether something real may be started where this process runs inside a supervised agent itself. Default false: then
+   * a start fails with `ERR_NESTED_SUPERVISION`.
+   */
+  allowNested?: boolean;
   logger?: Logger;
   clock?: Clock;
   /** A number in [0, 1), for jitter. Default `Math.random`. */
@@ -71,10 +78,13 @@ export interface TransitionEvent {
 export interface SupervisorEvents {
   transition: TransitionEvent;
   session: {
-    readonly type: 'created' | 'restored' | 'replaced' | 'evicted' | 'closed';
+    /** `interrupted`: its running turn was accepted, and cut off by the end of its process. Prompt to continue it. */
+    readonly type: 'created' | 'restored' | 'replaced' | 'interrupted' | 'evicted' | 'closed';
     readonly sessionId: string;
     readonly chatId: string;
     readonly backend: string;
+    /** The turn that was cut off. */
+    readonly turnId?: string;
   };
   turn:
     | { readonly type: 'started'; readonly turnId: string; readonly sessionId: string; readonly backend: string }
@@ -85,7 +95,16 @@ export interface SupervisorEvents {
         readonly backend: string;
         readonly result: TurnResult;
       };
-  recovery: { readonly backend: string; readonly step: RecoveryStep; readonly outcome: 'healthy' | 'failed' };
+  recovery: {
+    readonly backend: string;
+    readonly step: RecoveryStep;
+    /** Whether it works again. A rung that could do nothing has failed, too. */
+    readonly outcome: 'healthy' | 'failed';
+    /** What the rung did, or why it could not. */
+    readonly message: string;
+    /** The file that the rung wrote: the diagnostics, or the copy of the configuration that it replaced. */
+    readonly path?: string;
+  };
   decision: {
     readonly type: 'asked' | 'decided' | 'expired';
     readonly request: PermissionRequest | QuestionRequest;
@@ -107,12 +126,22 @@ export interface BackendHandle<L = unknown> {
   start(): Promise<BackendStatus>;
   /** Starts it if need be, checks that it is alive now, hands out a lease. Rejects at `openTimeoutMs` with the last start error. */
   acquire(options?: { signal?: AbortSignal }): Promise<L>;
-  /** Resolves to the status it ended in. */
+  /** Queued, never lost. Resolves to the status it ended in. */
   restart(reason?: string): Promise<BackendStatus>;
+  /**
+   * Takes over a configuration, or reads files again that have changed, without interrupting a turn: where the server can,
+   * directory by directory; else by a restart as soon as no turn runs. Rejects with `ERR_CONFIG_INVALID`, changing nothing,
+   * for files that do not work, `ERR_INVALID_OPTION` for what is no configuration, and `ERR_UNSUPPORTED` where there is
+   * nothing to configure.
+   */
+  reload(config?: unknown): Promise<BackendStatus>;
+  /** Never dropped, whatever else runs; what was asked for before and has not begun is given up. */
   stop(): Promise<BackendStatus>;
   checkNow(): Promise<BackendStatus>;
   status(): BackendStatus;
   listSessions(options: { directory: string }): Promise<BackendSession[]>;
+  /** [opencode] Tokens that a model can hold, once the server has told. */
+  contextLimit(providerId: string, modelId: string): number | undefined;
   /** The agent session ids of the subagents seen so far. */
   spawnedSessions(): ReadonlySet<string>;
 }

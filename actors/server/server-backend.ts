@@ -1,4 +1,4 @@
-import type { ServerEvent } from '../../machines/life-setup.ts';
+import type { ServerEvent } from '../../machines/life-types.ts';
 import { awaitHealthy } from '../backend/await-healthy.ts';
 import type { Backend, OpenCircumstances, RequestLimits, SessionWork } from '../backend/backend.ts';
 import { LifeRuntime, type LifeRuntimeOptions } from '../backend/life-runtime.ts';
@@ -32,6 +32,8 @@ export class ServerBackend extends LifeRuntime implements Backend {
   readonly definition: ServerDefinition<unknown>;
   readonly driver: BackendDriver<unknown>;
   readonly streams = new Map<string, StreamRuntime>();
+  /** What the last rung of the ladder did, until its outcome is told. */
+  stepNote: { readonly message: string; readonly path?: string } | undefined;
   readonly #carriers = new WeakMap<StreamRuntime, Carrier>();
   readonly #byId = new Map<string, StreamRuntime>();
   readonly #command: (command: ServerEvent) => void;

@@ -33,6 +33,10 @@ export class ServerCarrier implements Carrier {
     return this.#backend.generation;
   }
 
+  get isDraining(): boolean {
+    return this.#backend.isDraining;
+  }
+
   get isAvailable(): boolean {
     return this.#backend.isAvailable;
   }
@@ -42,7 +46,8 @@ export class ServerCarrier implements Carrier {
   }
 
   get gone(): Failure | undefined {
-    return this.#backend.gone;
+    const { gone, definition, state, down } = this.#backend;
+    return definition.mode === 'external' && state === 'failed' ? down : gone;
   }
 
   get down(): Failure | undefined {

@@ -1,29 +1,43 @@
+import { awaitHealthy } from '../backend/await-healthy.ts';
+import { LifeControl } from '../backend/life-control.ts';
+import { OperationQueue } from '../backend/operation-queue.ts';
+import { withLimit } from '../clock-loop.ts';
 import type { BackendStatus } from '../contract/status.ts';
 import type { BackendHandle, BackendSession } from '../contract/supervisor.ts';
 import { SupervisorError } from '../errors.ts';
-import { withLimit } from '../clock-loop.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
 import { expectAbsolutePath, expectObject, expectSignal, expectString, optional } from '../validation.ts';
-import { abortError, awaitHealthy } from '../backend/await-healthy.ts';
-import { serverStatus } from './server-status.ts';
-import { LifeControl } from '../backend/life-control.ts';
+import { Acquisition } from './acquisition.ts';
+import { LeaseDesk } from './lease-desk.ts';
 import type { ServerBackend } from './server-backend.ts';
+import { serverStatus } from './server-status.ts';
+
+/** Limit for taking over a configuration, in milliseconds. */
+const RELOAD_LIMIT_MS = 30_000;
 
 /** What the host holds of a backend. */
 export class ServerHandle implements BackendHandle {
   readonly #runtime: SupervisorRuntime;
   readonly #backend: ServerBackend;
   readonly #control: LifeControl;
-  #lease: { readonly ended: AbortSignal; readonly value: unknown } | undefined;
+  readonly #operations = new OperationQueue();
+  readonly #leases: LeaseDesk;
+  readonly #acquisition: Acquisition;
+  /** A new life that was asked for, and waits for the turns that run. */
+  #renewal: Promise<void> | undefined;
 
   constructor(runtime: SupervisorRuntime, backend: ServerBackend) {
     this.#runtime = runtime;
     this.#backend = backend;
     this.#control = new LifeControl(backend, runtime.keepAlive);
+    this.#leases = new LeaseDesk(backend);
+    this.#acquisition = new Acquisition(runtime, backend, this.#control);
   }
 
   async start(): Promise<BackendStatus> {
-    if (this.#runtime.state === 'running') await this.#healthy().catch(() => undefined); // A failed start is a status.
+    await this.#operations.request('start', async () => {
+      if (this.#isRunning) await this.#healthy().catch(() => undefined); // A failed start is a status.
+    });
     return this.status();
   }
 
@@ -31,25 +45,36 @@ export class ServerHandle implements BackendHandle {
     const { signal } = expectObject('acquire()', options, ['signal']);
     optional(signal, (value) => expectSignal('signal', value));
     this.#expectRunning();
-    await this.#healthy(options.signal);
-    await this.#expectAlive(options.signal);
-    return this.#leaseOfCurrentLife();
+    await this.#acquisition.alive(options.signal).finally(this.#runtime.keepAlive.hold());
+    return this.#leases.lend();
   }
 
   async restart(reason = 'the host asked'): Promise<BackendStatus> {
     expectString('reason', reason);
-    if (this.#runtime.state !== 'running') return this.status();
-    await this.#control.restart(reason);
+    await this.#operations.request('restart', async () => {
+      if (this.#isRunning) await this.#control.restart(reason);
+    });
+    return this.status();
+  }
+
+  async reload(config?: unknown): Promise<BackendStatus> {
+    const letGo = this.#runtime.keepAlive.hold();
+    try {
+      await this.#operations.request('reload', () => this.#reload(config));
+      await this.#renewal;
+    } finally {
+      letGo();
+    }
     return this.status();
   }
 
   async stop(): Promise<BackendStatus> {
-    await this.#control.stop();
+    await this.#operations.request('stop', () => this.#control.stop());
     return this.status();
   }
 
   async checkNow(): Promise<BackendStatus> {
-    await this.#control.checkNow();
+    await this.#operations.request('checkNow', () => this.#control.checkNow());
     return this.status();
   }
 
@@ -67,8 +92,32 @@ export class ServerHandle implements BackendHandle {
     return withLimit(clock, options.openTimeoutMs, this.#backend.lifeEnded, work);
   }
 
+  contextLimit(providerId: string, modelId: string): number | undefined {
+    const model = expectString('modelId', modelId);
+    return this.#backend.driver.contextLimit(expectString('providerId', providerId), model);
+  }
+
   spawnedSessions(): ReadonlySet<string> {
     return this.#backend.driver.spawnedSessions();
+  }
+
+  get #isRunning(): boolean {
+    return this.#runtime.state === 'running';
+  }
+
+  /** What takes effect at once is told to the chart; the rest waits for the turns that run, and holds up nothing else. */
+  async #reload(config: unknown): Promise<void> {
+    if (!this.#isRunning) return;
+    const { clock } = this.#runtime;
+    const { driver, lifeEnded } = this.#backend;
+    const outcome = await withLimit(clock, RELOAD_LIMIT_MS, lifeEnded, (signal) => driver.reload(config, signal));
+    if (outcome.kind === 'applied') {
+      this.#backend.send({ type: 'life.reconfigured', configId: outcome.configId });
+      return;
+    }
+    const { rested } = await this.#control.renew();
+    this.#renewal = rested;
+    if (!this.#backend.isDraining) await rested;
   }
 
   #healthy(signal?: AbortSignal): Promise<void> {
@@ -78,50 +127,7 @@ export class ServerHandle implements BackendHandle {
   }
 
   #expectRunning(): void {
-    if (this.#runtime.state === 'running') return;
+    if (this.#isRunning) return;
     throw new SupervisorError('ERR_STOPPED', 'The supervisor is stopping or stopped.', { backend: this.#backend.id });
-  }
-
-  /** A server that does not answer is replaced, unless it shows life, works for somebody, or nobody waits any more. */
-  async #expectAlive(signal: AbortSignal = new AbortController().signal): Promise<void> {
-    const { clock, options } = this.#runtime;
-    const { timeoutMs } = this.#backend.definition.settings.server.health;
-    const askedAt = clock.now();
-    const life = this.#backend.lifeEnded;
-    try {
-      await withLimit(clock, timeoutMs, signal, (limited) => this.#backend.driver.probe(limited));
-    } catch (cause) {
-      if (signal.aborted) throw abortError(signal);
-      if (this.#backend.driver.lastSeenAt() > askedAt) return;
-      const details = { backend: this.#backend.id, cause };
-      const silent = new SupervisorError(
-        'ERR_BACKEND_EXITED',
-        `The backend ${this.#backend.id} does not answer.`,
-        details,
-      );
-      if (life.aborted) return this.#healthy(signal);
-      if (this.#backend.turns > 0) throw silent;
-      await withLimit(clock, options.openTimeoutMs, signal, (limited) => this.#replace(limited));
-      if (!this.#backend.isAvailable) throw silent;
-    }
-  }
-
-  async #replace(signal: AbortSignal): Promise<void> {
-    const rested = this.#control.nextRest();
-    this.#backend.send({ type: 'life.restart', reason: 'a lease was asked for and the server did not answer' });
-    await Promise.race([
-      rested,
-      new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
-    ]);
-  }
-
-  /** One lease object for each process life. */
-  #leaseOfCurrentLife(): unknown {
-    const ended = this.#backend.lifeEnded;
-    if (this.#lease?.ended !== ended) {
-      const generation = this.#backend.actor?.getSnapshot().context.generation ?? 0;
-      this.#lease = { ended, value: this.#backend.driver.lease({ generation, ended, release: () => undefined }) };
-    }
-    return this.#lease.value;
   }
 }

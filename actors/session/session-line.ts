@@ -16,6 +16,7 @@ export class SessionLine {
   constructor(runtime: SupervisorRuntime, session: SessionRecord) {
     this.#runtime = runtime;
     this.#session = session;
+    session.admitNext = () => this.#admitNext();
   }
 
   /** Puts a prompt at the end of the line. Whatever is wrong with it settles the turn. */
@@ -55,7 +56,7 @@ export class SessionLine {
   }
 
   #admitNext(): void {
-    const turn = this.#session.next();
+    const turn = this.#session.carrier.isDraining ? undefined : this.#session.next();
     if (!turn) return;
     this.#session.carrier.changeDemand({ turns: 1 });
     try {
@@ -70,8 +71,16 @@ export class SessionLine {
     const wasRunning = this.#session.running === turn;
     this.#session.leave(turn);
     this.#runtime.emitter.emit('turn', { type: 'settled', ...this.#named(turn), result });
+    if (wasRunning && result.outcome === 'indeterminate') this.#tellInterrupted(turn);
     if (wasRunning) this.#session.carrier.changeDemand({ turns: -1 });
     this.#admitNext();
+  }
+
+  /** The host may continue it: nothing does that by itself. */
+  #tellInterrupted(turn: TurnRuntime): void {
+    const { chatId, backendId: backend } = this.#session.settings;
+    const { id: sessionId } = this.#session;
+    this.#runtime.emitter.emit('session', { type: 'interrupted', sessionId, chatId, backend, turnId: turn.id });
   }
 
   #named(turn: TurnRuntime) {

@@ -34,6 +34,8 @@ export class SessionRecord {
   /** An earlier turn was given up while the backend may still work on it. */
   unquiet = false;
   running: TurnRuntime | undefined;
+  /** Lets the next turn begin, where none runs and one may. */
+  admitNext: () => void = () => undefined;
   readonly queue: TurnRuntime[] = [];
 
   constructor(id: string, settings: SessionSettings, driver: DriverSession) {

@@ -1,4 +1,4 @@
-import type { ServerEvent } from '../../machines/life-setup.ts';
+import type { ServerEvent } from '../../machines/life-types.ts';
 import type { PoolEvent } from '../../machines/pool-machine.ts';
 import { AgentBackend } from '../agent/agent-backend.ts';
 import type { Backend } from '../backend/backend.ts';
@@ -9,8 +9,9 @@ import type { SupervisorRuntime } from './runtime.ts';
 
 /** The data plane of a backend, whatever it is made of. */
 export function createBackend(id: string, definition: BackendDefinition, runtime: SupervisorRuntime): Backend {
-  const { clock, logger } = runtime;
-  const environment = { backendId: id, clock, logger };
+  const { clock, logger, options } = runtime;
+  const { stateDirectory, allowNested } = options;
+  const environment = { backendId: id, clock, logger, stateDirectory, allowNested };
   const scope = new Scope((error) => logger.error({ err: error, backend: id }, 'A resource could not be released.'));
   const command = (event: ServerEvent | PoolEvent) =>
     runtime.send({ type: 'backend.command', backendId: id, command: event });

@@ -4,7 +4,16 @@ import type { Clock, Logger } from '../contract/supervisor.ts';
 import { silentLogger, systemClock } from '../defaults/system-clock.ts';
 import type { BackendDefinition } from '../ports.ts';
 import { safeLogger } from '../safe-logger.ts';
-import { expectCount, expectDuration, expectFunction, expectObject, invalidOption, optional } from '../validation.ts';
+import {
+  expectAbsolutePath,
+  expectBoolean,
+  expectCount,
+  expectDuration,
+  expectFunction,
+  expectObject,
+  invalidOption,
+  optional,
+} from '../validation.ts';
 
 /** The supervisor's options, complete. */
 export interface ResolvedSupervisorOptions {
@@ -13,12 +22,25 @@ export interface ResolvedSupervisorOptions {
   readonly onQuestion: QuestionHandler | undefined;
   readonly turn: Required<TurnOptions>;
   readonly openTimeoutMs: number;
+  readonly stateDirectory: string | undefined;
+  readonly allowNested: boolean;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random: () => number;
 }
 
-const KNOWN = ['backends', 'onPermission', 'onQuestion', 'turn', 'openTimeoutMs', 'logger', 'clock', 'random'] as const;
+const KNOWN = [
+  'backends',
+  'onPermission',
+  'onQuestion',
+  'turn',
+  'openTimeoutMs',
+  'stateDirectory',
+  'allowNested',
+  'logger',
+  'clock',
+  'random',
+] as const;
 const TURN_OPTIONS = [
   'inactivityTimeoutMs',
   'deadlineMs',
@@ -43,6 +65,8 @@ export function resolveSupervisorOptions(options: SupervisorOptions): ResolvedSu
     onQuestion: options.onQuestion,
     turn: resolveTurnOptions(given['turn']),
     openTimeoutMs: optional(given['openTimeoutMs'], (value) => expectDuration('openTimeoutMs', value)) ?? 60_000,
+    stateDirectory: optional(given['stateDirectory'], (value) => expectAbsolutePath('stateDirectory', value)),
+    allowNested: optional(given['allowNested'], (value) => expectBoolean('allowNested', value)) ?? false,
     logger: safeLogger(optional(options.logger, expectLogger) ?? silentLogger),
     clock: optional(options.clock, expectClock) ?? systemClock,
     random: options.random ?? Math.random, // eslint-disable-line no-restricted-properties -- the default itself

@@ -10,6 +10,7 @@ import type { LifecycleState } from '../contract/status.ts';
 import type { SupervisorEvents } from '../contract/supervisor.ts';
 import { messageOf, toFailure } from '../errors.ts';
 import type { StreamChange } from '../registry.ts';
+import type { TakenStep } from '../server/recovery-actors.ts';
 import { ServerBackend } from '../server/server-backend.ts';
 import type { SessionRecord } from '../session/session-record.ts';
 import type { StreamRuntime } from '../stream/stream-runtime.ts';
@@ -40,6 +41,13 @@ export class RootReports implements RootObserver {
     }
     if (to === 'failed' || to === 'idle') backend.failTurns(failure ?? stoppedFailure(backend.id));
     this.#runtime.send({ type: 'backend.stateChanged', backendId: backend.id, state: to });
+    for (const session of backend.sessions) session.admitNext();
+  }
+
+  stepTaken({ id: backend }: ServerBackend, taken: TakenStep): void {
+    const { step, outcome, message } = taken;
+    this.#runtime.logger.warn({ backend, ...taken }, `Backend ${backend}: ${step} → ${outcome} (${message})`);
+    this.#runtime.emitter.emit('recovery', { backend, ...taken });
   }
 
   agentChanged(backendId: string, agent: AgentRuntime, change: StateChange): void {
@@ -53,6 +61,7 @@ export class RootReports implements RootObserver {
     if (to === 'healthy') for (const session of agent.sessions) session.tellRunning({ type: 'backend.available', at });
     if (to === 'failed' || to === 'idle') agent.failTurns(failure ?? stoppedFailure(backendId));
     this.#poolChanged(backendId, reason);
+    for (const session of agent.sessions) session.admitNext();
     if (to === 'failed' || to === 'idle') this.#pool(backendId)?.dropIfUnused(agent);
   }
 

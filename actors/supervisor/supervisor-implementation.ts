@@ -1,7 +1,7 @@
 import { groupMachine } from '../../machines/group-machine.ts';
 import { supervisorMachine } from '../../machines/supervisor-machine.ts';
 import { type PoolObserver, providePool } from '../agent/agent-implementation.ts';
-import { provideServer, type ServerObserver } from '../server/server-implementation.ts';
+import { provideExternal, provideServer, type ServerObserver } from '../server/server-implementation.ts';
 import { guarded } from '../guarded.ts';
 import type { Registry } from '../registry.ts';
 import { provideTurn } from '../turn/turn-implementation.ts';
@@ -20,6 +20,7 @@ export function provideSupervisor(registry: Registry, observer: RootObserver) {
   return supervisorMachine.provide({
     actors: {
       server: provideServer(registry, observer),
+      external: provideExternal(registry, observer),
       pool: providePool(registry, observer),
       group: groupMachine.provide({ actors: { child: provideTurn(registry) as never } }),
     },

@@ -5,12 +5,14 @@ import type {
   AgentLifeObserver,
   BackendSession,
   Clock,
+  DriverEnvironment,
   DriverSession,
   DriverSessionRequest,
   Failure,
 } from '../../actors/ports.ts';
 import { childEnvironment } from '../process/environment.ts';
 import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
+import { expectNotNested, isSupervisedChild } from '../process/nesting.ts';
 import { PrivateDirectory } from '../process/private-directory.ts';
 import { Redactor, PRIVATE_NAME } from '../process/redaction.ts';
 import { nextChildMark } from '../process/run-identity.ts';
@@ -20,11 +22,14 @@ import type { AcpLaunch } from './options.ts';
 
 const STDERR_TAIL = 2_000;
 
+type LifeEnvironment = Pick<DriverEnvironment, 'clock' | 'allowNested'>;
+
 /** One process life of an agent, from the spawn to the last process it started. */
 export class AcpLife implements AgentLife {
   readonly #launch: AcpLaunch;
   readonly #observer: AgentLifeObserver;
   readonly #clock: Clock;
+  readonly #allowNested: boolean;
   readonly #redactor = new Redactor();
   readonly #files = new PrivateDirectory();
   readonly #directory: string;
@@ -35,10 +40,11 @@ export class AcpLife implements AgentLife {
   #broken: Failure | undefined;
   #lastSeenAt = Number.NEGATIVE_INFINITY;
 
-  constructor(launch: AcpLaunch, directory: string, clock: Clock, observer: AgentLifeObserver) {
+  constructor(launch: AcpLaunch, directory: string, environment: LifeEnvironment, observer: AgentLifeObserver) {
     this.#launch = launch;
+    this.#allowNested = environment.allowNested;
     this.#directory = launch.cwd ?? directory;
-    this.#clock = clock;
+    this.#clock = environment.clock;
     this.#observer = observer;
     this.#gone = this.#run();
   }
@@ -108,6 +114,7 @@ export class AcpLife implements AgentLife {
   }
 
   async #live(): Promise<ProcessEnd | Failure> {
+    expectNotNested(this.#launch.command, { allowNested: this.#allowNested, nested: isSupervisedChild() });
     await expectDirectory(this.#directory);
     if (this.#isAbandoned) return { code: 'ERR_STOPPED', message: 'The start was abandoned.' };
     const { command, args, inheritEnv } = this.#launch;

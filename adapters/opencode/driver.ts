@@ -12,24 +12,21 @@ import type {
   DriverTurn,
   LifeObserver,
   ProcessLife,
+  RecoveryPort,
+  Reload,
 } from '../../actors/ports.ts';
 import { invalidOption } from '../../actors/validation.ts';
 import { Demultiplexer } from './demultiplexer.ts';
 import { EventConnection } from './event-connection.ts';
 import { isoTime, list, record, text } from '../json.ts';
 import { addMcpServers } from './mcp-servers.ts';
-import type { LaunchOptions } from './options.ts';
-import { probeDirectory, probeHealth, verifyServer } from './readiness.ts';
+import { Directories } from './directories.ts';
+import { decodeLimits } from './model-limits.ts';
+import { probeDirectory, probeHealth } from './readiness.ts';
 import { reconcileDirectory } from './reconcile.ts';
-import {
-  ask,
-  authorization,
-  clientFor,
-  type OpencodeClient,
-  type ServerAddress,
-  toSupervisorError,
-} from './requests.ts';
-import { ServerLife } from './server-life.ts';
+import { ask, clientFor, credentials, type OpencodeClient, type ServerAddress, toSupervisorError } from './requests.ts';
+import { probeConfiguration } from './scratch-directory.ts';
+import type { ServerSource } from './server-source.ts';
 import { OpencodeSession, type SessionDefaults } from './session.ts';
 import { OpencodeTurn, type TurnPlace } from './turn.ts';
 import { checkVoice, expectVoice } from './voice.ts';
@@ -41,42 +38,84 @@ export interface OpencodeLease {
   readonly pid: number | undefined;
   readonly version: string;
   readonly generation: number;
+  /** Share of a model's context at which a host should compact. */
+  readonly compactionThreshold: number;
+  /** Aborted when the life is over: the lease stays readable, and leads nowhere. */
   readonly ended: AbortSignal;
   release(): void;
 }
 
+/** Limit for giving up what the server holds of a directory, in milliseconds. */
+const DISPOSE_LIMIT_MS = 10_000;
+
 /** [opencode] The agent of a prompt that names none, in a session that had none. */
 const BUILT_IN_AGENT = 'build';
 
-/** A managed `opencode serve`: its process lives, its events, and its sessions. */
+/** An opencode server, whoever runs it: its events and its sessions. */
 export class OpencodeDriver implements BackendDriver<OpencodeLease> {
-  readonly #options: LaunchOptions;
+  readonly #source: ServerSource;
   readonly #environment: DriverEnvironment;
+  readonly #compactionThreshold: number;
   readonly #demultiplexer = new Demultiplexer();
-  #life: ServerLife | undefined;
+  readonly #directories: Directories;
+  #limits: ReadonlyMap<string, number> = new Map();
   #version = '';
   #lastSeenAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: LaunchOptions, environment: DriverEnvironment) {
-    this.#options = options;
+  constructor(source: ServerSource, environment: DriverEnvironment, compactionThreshold: number) {
+    this.#source = source;
     this.#environment = environment;
+    this.#compactionThreshold = compactionThreshold;
+    this.#directories = new Directories((directory) => this.#dispose(directory), environment.logger);
+  }
+
+  get recovery(): RecoveryPort | undefined {
+    return this.#source.recovery;
   }
 
   launch(generation: number, observer: LifeObserver): ProcessLife {
-    this.#life = new ServerLife(this.#options, generation, observer);
-    return this.#life;
+    this.#directories.forgetStale();
+    return this.#source.launch(generation, observer);
   }
 
   async verify(signal: AbortSignal): Promise<{ version: string }> {
-    const verified = await verifyServer(this.#address(), this.#options, signal);
+    const verified = await this.#source.verify(signal);
     this.#version = verified.version;
     return verified;
   }
 
   async probe(signal: AbortSignal): Promise<void> {
-    if (!this.#life?.isAlive) throw new SupervisorError('ERR_BACKEND_EXITED', 'The process is no longer running.');
+    this.#source.expectAlive();
     await probeHealth(this.#address(), signal);
     this.#lastSeenAt = this.#environment.clock.now();
+  }
+
+  async loadLimits(signal: AbortSignal): Promise<void> {
+    const { directory } = this.#source;
+    const client = clientFor(this.#address(), directory);
+    const about = directory === undefined ? {} : { directory };
+    this.#limits = decodeLimits(
+      await ask('GET /config/providers', signal, (options) => client.config.providers(about, options)),
+    );
+  }
+
+  contextLimit(providerId: string, modelId: string): number | undefined {
+    return this.#limits.get(`${providerId}/${modelId}`);
+  }
+
+  /** A configuration that does not work changes nothing: it is tried where nobody works. */
+  async reload(config: unknown, signal: AbortSignal): Promise<Reload> {
+    if (config !== undefined) {
+      this.#source.configure(config);
+      return { kind: 'renewal' };
+    }
+    const address = this.#source.address;
+    if (!address) return { kind: 'renewal' };
+    const configId = await this.#source.configId();
+    await probeConfiguration(address, signal);
+    if (this.#source.directory !== undefined) await this.#directories.use(this.#source.directory);
+    await this.#directories.refreshAll();
+    return { kind: 'applied', configId };
   }
 
   lastSeenAt(): number {
@@ -86,7 +125,9 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   lease(life: { readonly generation: number; readonly ended: AbortSignal; release(): void }): OpencodeLease {
     const address = this.#address();
     const { baseUrl } = address;
-    return { baseUrl, client: clientFor(address), pid: this.#life?.pid, version: this.#version, ...life };
+    const { pid } = this.#source;
+    const compactionThreshold = this.#compactionThreshold;
+    return { baseUrl, client: clientFor(address), pid, version: this.#version, compactionThreshold, ...life };
   }
 
   connect(
@@ -97,7 +138,7 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     const { directory, sessionId } = target;
     const path = directory === undefined ? '/global/event' : `/event?directory=${encodeURIComponent(directory)}`;
     return new EventConnection({
-      target: { url: `${address.baseUrl}${path}`, headers: { authorization: authorization(address) } },
+      target: { url: `${address.baseUrl}${path}`, headers: credentials(address) },
       demultiplexer: this.#demultiplexer,
       serves: (turn) =>
         sessionId === undefined
@@ -113,6 +154,7 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   async openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
     await expectWorktree(request.directory);
     checkVoice(request);
+    await this.#directories.use(request.directory);
     await probeDirectory(this.#address(), request.directory, signal);
     const client = this.#client(request.directory);
     await expectVoice(client, request.directory, request, signal).catch(
@@ -162,23 +204,27 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
 
   /** [opencode] Ends everything that works in the session's directory; the server itself stays up. */
   async retire({ directory }: DriverSession, signal: AbortSignal): Promise<void> {
-    const client = this.#client(directory);
-    await ask('POST /instance/dispose', signal, (options) => client.instance.dispose({ directory }, options)).catch(
-      rethrow('The directory was not given up'),
-    );
+    await this.#dispose(directory, signal).catch(rethrow('The directory was not given up'));
   }
 
   spawnedSessions(): ReadonlySet<string> {
     return this.#demultiplexer.spawned;
   }
 
+  #dispose(directory: string, signal: AbortSignal = AbortSignal.timeout(DISPOSE_LIMIT_MS)): Promise<unknown> {
+    const client = this.#client(directory);
+    return ask('POST /instance/dispose', signal, (options) => client.instance.dispose({ directory }, options));
+  }
+
   #placeOf(sessionId: string, directory: string): TurnPlace {
-    const life = { client: (of: string) => this.#client(of), generation: () => this.#life?.generation ?? 0 };
-    return { sessionId, directory, life, clock: this.#environment.clock, demultiplexer: this.#demultiplexer };
+    const life = { client: (of: string) => this.#client(of), generation: () => this.#source.generation };
+    const { clock } = this.#environment;
+    const directories = this.#directories;
+    return { sessionId, directory, life, clock, demultiplexer: this.#demultiplexer, directories };
   }
 
   #address(): ServerAddress {
-    const address = this.#life?.address;
+    const { address } = this.#source;
     if (address) return address;
     throw new SupervisorError('ERR_BACKEND_EXITED', 'The server is not running.', { reason: 'unreachable' });
   }

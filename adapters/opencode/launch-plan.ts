@@ -12,6 +12,9 @@ export const NEVER_INHERITED = [
   'OPENCODE_SERVER_USERNAME',
 ];
 
+/** Tells other supervisors of opencode that they run inside of one. */
+const MANAGED = 'OPENCODE_ORCHESTRATOR_MANAGED';
+
 /** What refers to a variable or a file, somewhere in it, is no secret. */
 const REFERENCE = /\{(env|file):/;
 
@@ -22,7 +25,11 @@ export function serveArguments({ args, hostname }: LaunchOptions, port: number):
 /** The variables that make the server ours. */
 export function serveEnvironment(
   options: LaunchOptions,
-  secrets: { readonly password: string; readonly configContent: string | undefined },
+  secrets: {
+    readonly password: string;
+    readonly configContent: string | undefined;
+    readonly allowNested: boolean;
+  },
 ): Record<string, string | undefined> {
   return {
     ...options.env,
@@ -30,6 +37,7 @@ export function serveEnvironment(
     ...(secrets.configContent === undefined ? {} : { OPENCODE_CONFIG_CONTENT: secrets.configContent }),
     OPENCODE_SERVER_USERNAME: options.username,
     OPENCODE_SERVER_PASSWORD: secrets.password,
+    [MANAGED]: secrets.allowNested ? undefined : '1',
   };
 }
 
@@ -70,4 +78,13 @@ export class PrivateConfig {
     this.#secrets += 1;
     return `{file:${this.#files.write(`secret-${this.#secrets}`, secret)}}`;
   }
+}
+
+/** `"apiKey": "…"` in a configuration, however broken it is. */
+const NAMED_VALUE = /"([^"\\]+)"\s*:\s*"((?:[^"\\]|\\.)*)"/g;
+
+/** The values in a configuration that have the name of a secret. */
+export function secretsIn(content: string): readonly string[] {
+  const named = [...content.matchAll(NAMED_VALUE)].map(([, name = '', value = '']) => ({ name, value }));
+  return named.filter(({ name, value }) => SECRET_NAME.test(name) && !REFERENCE.test(value)).map(({ value }) => value);
 }

@@ -1,7 +1,6 @@
 import { request as httpRequest } from 'node:http';
-import { satisfies } from 'semver';
 import { SupervisorError } from '../../actors/errors.ts';
-import type { LaunchOptions } from './options.ts';
+import { expectVersion, type VersionRules } from './accepted-version.ts';
 import { ask, clientFor, RequestFailure, type ServerAddress, toSupervisorError } from './requests.ts';
 
 /** A server that answered once, but not well, is asked again this often. */
@@ -13,12 +12,12 @@ const ATTEMPTS = 3;
  */
 export async function verifyServer(
   address: ServerAddress,
-  options: LaunchOptions,
+  options: VersionRules & { readonly cwd: string; readonly command: string },
   signal: AbortSignal,
 ): Promise<{ version: string }> {
   const version = await repeated(signal, () => authenticatedHealth(address, signal));
   await expectRefusal(address, signal);
-  expectVersion(version, options);
+  expectVersion(version, options, `"${options.command}"`);
   await repeated(signal, () => probeDirectory(address, options.cwd, signal));
   return { version };
 }
@@ -64,12 +63,6 @@ function statusOf(url: string, signal: AbortSignal): Promise<number> {
     request.once('error', (cause) => reject(new RequestFailure('GET /global/health', { cause })));
     request.end();
   });
-}
-
-function expectVersion(version: string, { version: range, command }: LaunchOptions): void {
-  if (range === undefined || satisfies(version, range, { includePrerelease: true })) return;
-  const message = `"${command}" is version ${version || 'unknown'}; expected ${range}. Install that version, or change the \`version\` option.`;
-  throw new SupervisorError('ERR_VERSION_MISMATCH', message);
 }
 
 /** A server error, or no answer at all, may pass; a refusal does not. */

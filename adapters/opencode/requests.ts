@@ -8,7 +8,8 @@ export type { OpencodeClient };
 export interface ServerAddress {
   readonly baseUrl: string;
   readonly username: string;
-  readonly password: string;
+  /** Absent where the server asks for none. */
+  readonly password?: string;
 }
 
 /** What the SDK resolves to when it is not asked to throw. */
@@ -21,14 +22,17 @@ interface Answer<T> {
 /** A request takes at most this long, in milliseconds: a cold directory boots in a few seconds. */
 const REQUEST_LIMIT_MS = 30_000;
 
-export const authorization = ({ username, password }: ServerAddress): string =>
-  `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+/** The headers that prove who we are. */
+export function credentials({ username, password }: ServerAddress): Readonly<Record<string, string>> {
+  if (password === undefined) return {};
+  return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` };
+}
 
 /** The SDK's client for a server; `directory` is what its requests are about unless they say otherwise. */
 export function clientFor(address: ServerAddress, directory?: string): OpencodeClient {
   return createOpencodeClient({
     baseUrl: address.baseUrl,
-    headers: { authorization: authorization(address) },
+    headers: credentials(address),
     ...(directory === undefined ? {} : { directory }),
   });
 }
@@ -114,7 +118,8 @@ export function toSupervisorError(failure: unknown, what: string): SupervisorErr
   if (failure instanceof SupervisorError) return failure;
   if (!(failure instanceof RequestFailure)) return new SupervisorError('ERR_INTERNAL', what, { cause: failure });
   const invalid = configProblem(failure.body);
-  if (invalid) return new SupervisorError('ERR_CONFIG_INVALID', `${what}: ${invalid}`);
+  if (invalid)
+    return new SupervisorError('ERR_CONFIG_INVALID', `${what}: ${invalid}`, { reason: configPath(failure.body) });
   if (failure.status === 401 || failure.status === 403) {
     const message = `${what}: the server answered ${failure.status}, it does not accept our password. Is another program on this port?`;
     return new SupervisorError('ERR_AUTH_REQUIRED', message, { cause: failure });
@@ -136,6 +141,9 @@ function configProblem(body: unknown): string | undefined {
   const kind = name === 'ConfigJsonError' ? 'is not JSON' : 'has values that opencode does not accept';
   return `the configuration ${text(data['path']) ?? 'of the server'} ${kind}${where}. Correct it and try again.`;
 }
+
+/** [opencode] The file, or the variable that it came in. */
+const configPath = (body: unknown): string | undefined => text(record(record(body)['data'])['path']);
 
 function describe(status: number | undefined, body: unknown, cause: unknown): string {
   if (status === undefined) return cause instanceof Error ? reasonOf(cause) : 'the server did not answer';

@@ -6,9 +6,12 @@ import type { Failure, LifeObserver, ProcessLife } from '../../actors/ports.ts';
 import { childEnvironment } from '../process/environment.ts';
 import { freePort } from '../process/free-port.ts';
 import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
-import { Redactor } from '../process/redaction.ts';
+import { expectNotNested, isSupervisedChild } from '../process/nesting.ts';
+import { PRIVATE_NAME, Redactor } from '../process/redaction.ts';
 import { nextChildMark } from '../process/run-identity.ts';
-import { NEVER_INHERITED, PrivateConfig, serveArguments, serveEnvironment } from './launch-plan.ts';
+import type { LaunchConfig } from './config/held-config.ts';
+import { NEVER_INHERITED, PrivateConfig, secretsIn, serveArguments, serveEnvironment } from './launch-plan.ts';
+import { resolveCommand } from './launcher.ts';
 import type { LaunchOptions } from './options.ts';
 import { ask, clientFor, type ServerAddress } from './requests.ts';
 
@@ -21,25 +24,39 @@ const NOT_OURS: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'ENOTFOUND', 'EA
 /** How much of the error output an error message carries, in characters. */
 const STDERR_TAIL = 2_000;
 
+export interface ServerLifePlan {
+  readonly options: LaunchOptions;
+  readonly allowNested: boolean;
+  /** The configuration of this life. */
+  readonly load: () => Promise<LaunchConfig>;
+  readonly generation: number;
+  readonly observer: LifeObserver;
+}
+
 /** One process life of `opencode serve`, from the choice of a port to the last process it started. */
 export class ServerLife implements ProcessLife {
   readonly generation: number;
   readonly redactor = new Redactor();
+  readonly #plan: ServerLifePlan;
   readonly #options: LaunchOptions;
   readonly #observer: LifeObserver;
   readonly #abandoned = new AbortController();
   readonly #gone: Promise<void>;
   readonly #password: string;
+  #command = 'opencode';
   #port = 0;
   #baseUrl: string | undefined;
   #process: ManagedProcess | undefined;
-  #config: PrivateConfig | undefined;
+  #config: LaunchConfig | undefined;
+  #private: PrivateConfig | undefined;
   #over = false;
 
-  constructor(options: LaunchOptions, generation: number, observer: LifeObserver) {
-    this.generation = generation;
+  constructor(plan: ServerLifePlan) {
+    const { options } = plan;
+    this.#plan = plan;
+    this.generation = plan.generation;
     this.#options = options;
-    this.#observer = observer;
+    this.#observer = plan.observer;
     this.#password = options.password ?? randomBytes(32).toString('base64url');
     this.redactor.add(this.#password);
     this.#gone = this.#run();
@@ -51,6 +68,16 @@ export class ServerLife implements ProcessLife {
     return { baseUrl: this.#baseUrl, username: this.#options.username, password: this.#password };
   }
 
+  /** The configuration that it was started with, once that is known. */
+  get config(): LaunchConfig | undefined {
+    return this.#config;
+  }
+
+  /** The program that was started. */
+  get command(): string {
+    return this.#command;
+  }
+
   get pid(): number | undefined {
     return this.#process?.pid;
   }
@@ -58,6 +85,11 @@ export class ServerLife implements ProcessLife {
   /** The process exists and has not exited. */
   get isAlive(): boolean {
     return this.#process !== undefined && !this.#over;
+  }
+
+  /** The last characters of the error output, without secrets. */
+  stderrTail(length: number): string {
+    return this.#process?.stderrTail(length) ?? '';
   }
 
   stop(): void {
@@ -83,9 +115,9 @@ export class ServerLife implements ProcessLife {
       survivors: [],
     }));
     this.#over = true;
-    await this.#config?.remove();
+    await this.#private?.remove();
     const message = this.redactor.redact(failure.message);
-    const stderrTail = this.#process?.stderrTail(STDERR_TAIL) ?? '';
+    const stderrTail = this.stderrTail(STDERR_TAIL);
     this.#observer.ended({ failure: { ...failure, message }, stderrTail, survivors });
   }
 
@@ -98,22 +130,30 @@ export class ServerLife implements ProcessLife {
   }
 
   async #prepare(): Promise<void> {
+    const { allowNested } = this.#plan;
+    expectNotNested('opencode serve', { allowNested, nested: this.#options.nested ?? isSupervisedChild() });
     await expectDirectory(this.#options.cwd);
-    if (this.#options.configFile !== undefined) await expectFile('configFile', this.#options.configFile);
+    this.#command = await resolveCommand(this.#options);
+    this.#config = await this.#plan.load();
+    for (const secret of secretsIn(this.#config.content)) this.redactor.add(secret);
     this.#port = this.#options.port === 0 ? await portOn(this.#options.hostname) : this.#options.port;
-    if (this.#options.config) this.#config = new PrivateConfig(this.#options.config, this.redactor);
-    if (!this.#abandoned.signal.aborted) this.#observer.prepared(this.#port);
+    if (this.#config.object) this.#private = new PrivateConfig(this.#config.object, this.redactor);
+    if (!this.#abandoned.signal.aborted) this.#observer.prepared(this.#port, this.#config.id);
   }
 
   #spawn(): Promise<ProcessEnd> {
-    const { command, cwd, inheritEnv } = this.#options;
+    const { cwd, inheritEnv } = this.#options;
     const mark = nextChildMark();
-    const env = serveEnvironment(this.#options, { password: this.#password, configContent: this.#config?.content });
+    const { allowNested } = this.#plan;
+    const configContent = this.#private?.content;
+    const set = serveEnvironment(this.#options, { password: this.#password, configContent, allowNested });
+    const env = childEnvironment({ inheritEnv, env: set, never: NEVER_INHERITED, mark });
+    for (const [name, value] of Object.entries(env)) if (PRIVATE_NAME.test(name)) this.redactor.add(value);
     const started = new ManagedProcess({
-      command,
+      command: this.#command,
       args: serveArguments(this.#options, this.#port),
       cwd,
-      env: childEnvironment({ inheritEnv, env, never: NEVER_INHERITED, mark }),
+      env,
       mark,
       redactor: this.redactor,
       onLine: (line) => this.#onLine(line),
@@ -140,13 +180,17 @@ export class ServerLife implements ProcessLife {
   }
 
   #startFailure(end: ProcessEnd): Failure {
-    const { command } = this.#options;
-    if (end.error) return spawnFailure(command, end.error);
-    const stderr = this.#process?.stderrTail(STDERR_TAIL) ?? '';
+    if (end.error) return spawnFailure(this.#command, end.error);
+    const stderr = this.stderrTail(STDERR_TAIL);
+    const refused = configRefusal(stderr);
+    if (refused) return refused;
     const how = end.signal === null ? `code ${end.code ?? 'unknown'}` : `signal ${end.signal}`;
     const message = `opencode serve exited before ready (${how}); stderr: ${stderr}`;
-    const isPortTaken = this.#options.port !== 0 && /ServeError|EADDRINUSE/.test(stderr);
-    if (!isPortTaken) return { code: 'ERR_EXITED_BEFORE_READY', message };
+    const isPortTaken = /ServeError|EADDRINUSE/.test(stderr);
+    if (!isPortTaken || this.#options.port === 0) {
+      const reason = isPortTaken ? 'port-taken' : end.signal === null ? 'exit-code' : 'signal';
+      return { code: 'ERR_EXITED_BEFORE_READY', reason, message };
+    }
     const hint = `Port ${this.#options.port} may be taken: choose another, or 0 for a free one.`;
     return { code: 'ERR_EXITED_BEFORE_READY', reason: 'fixed-port-taken', message: `${message}. ${hint}` };
   }
@@ -158,11 +202,12 @@ async function expectDirectory(path: string): Promise<void> {
   throw invalidOption('cwd', 'an existing directory', `${found ? 'a file' : 'nothing'} at ${path}`);
 }
 
-/** [opencode] A configuration file that is not there is ignored by the server, with every rule that it holds. */
-async function expectFile(name: string, path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isFile()) return;
-  throw invalidOption(name, 'an existing file', `${found ? 'a directory' : 'nothing'} at ${path}`);
+/** [opencode] With a broken configuration of the user's own, beside that of a project, the server does not even start. */
+function configRefusal(stderr: string): Failure | undefined {
+  const path = /Configuration is invalid at (\S+)/.exec(stderr)?.[1];
+  if (path === undefined) return undefined;
+  const message = `opencode serve exited before ready: the configuration ${path} has values that opencode does not accept. Correct it and try again.`;
+  return { code: 'ERR_CONFIG_INVALID', reason: 'foreign-config', message };
 }
 
 async function portOn(hostname: string): Promise<number> {

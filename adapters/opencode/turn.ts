@@ -11,6 +11,7 @@ import type {
   VoiceChoice,
 } from '../../actors/ports.ts';
 import type { Demultiplexer } from './demultiplexer.ts';
+import type { Directories } from './directories.ts';
 import { restoreMcpServers } from './mcp-servers.ts';
 import { nextMessageId } from './message-id.ts';
 import { promptParts } from './prompt-parts.ts';
@@ -30,6 +31,7 @@ export interface TurnPlace {
   readonly life: CurrentLife;
   readonly clock: Clock;
   readonly demultiplexer: Demultiplexer;
+  readonly directories: Directories;
 }
 
 /** What has to be there before the prompt is sent. */
@@ -51,6 +53,8 @@ export class OpencodeTurn implements DriverTurn {
   readonly #needs: TurnNeeds;
   readonly #withdrawn = new AbortController();
   #sentAt = 0;
+  #leave: (() => void) | undefined;
+  #isOver = false;
   #generation = 0;
 
   constructor(place: TurnPlace, request: TurnRequest, sink: TurnSink, needs: TurnNeeds) {
@@ -142,13 +146,17 @@ export class OpencodeTurn implements DriverTurn {
   hold(): void {}
 
   end(): void {
+    this.#isOver = true;
+    this.#leave?.();
     this.place.demultiplexer.detach(this.translator);
   }
 
   /** Refuses what the server would take and never answer. */
   async #prepare(signal: AbortSignal): Promise<void> {
-    const { directory, life } = this.place;
+    const { directory, directories, life } = this.place;
     const { voice, mcpServers } = this.#needs;
+    this.#leave ??= await directories.enter(directory);
+    if (this.#isOver) this.#leave();
     const client = life.client(directory);
     await expectVoice(client, directory, voice, signal);
     await restoreMcpServers(client, directory, mcpServers, signal);

@@ -7,10 +7,15 @@ import { guardDirectory, unguardDirectory } from './guardian.ts';
 export class PrivateDirectory {
   #path: string | undefined;
 
+  /** Its own path; it is made with the first use. */
+  path(): string {
+    this.#path ??= makeDirectory();
+    return this.#path;
+  }
+
   /** Writes a file, and returns its path. */
   write(name: string, content: string): string {
-    this.#path ??= makeDirectory();
-    const path = join(this.#path, name);
+    const path = join(this.path(), name);
     writeFileSync(path, content, { mode: 0o600 });
     return path;
   }

@@ -8,12 +8,14 @@ export interface Failure {
   readonly retryable?: boolean;
 }
 
-/** `permanent`: trying again cannot help. `transient`: it may. */
-export type FailureClass = 'permanent' | 'transient';
+/**
+ * `permanent`: trying again cannot help. `transient`: it may. `configuration`: the configuration that we hold was refused.
+ * `suspicious`: the program ended by itself before it was ready, and said nothing that we know; its configuration may be why.
+ */
+export type FailureClass = 'permanent' | 'transient' | 'configuration' | 'suspicious';
 
 const PERMANENT_CODES: ReadonlySet<string> = new Set([
   'ERR_AUTH_REQUIRED',
-  'ERR_CONFIG_INVALID',
   'ERR_EXTERNAL_UNAVAILABLE',
   'ERR_INVALID_OPTION',
   'ERR_NESTED_SUPERVISION',
@@ -26,10 +28,10 @@ const PERMANENT_CODES: ReadonlySet<string> = new Set([
 const TRANSIENT_SPAWN_REASONS: ReadonlySet<string> = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
 /** One kind of failure, one answer. */
-export function classifyFailure(failure: Failure): FailureClass {
-  if (PERMANENT_CODES.has(failure.code)) return 'permanent';
-  if (failure.code === 'ERR_SPAWN_FAILED') {
-    return TRANSIENT_SPAWN_REASONS.has(failure.reason ?? '') ? 'transient' : 'permanent';
-  }
-  return failure.reason === 'fixed-port-taken' ? 'permanent' : 'transient';
+export function classifyFailure({ code, reason }: Failure): FailureClass {
+  if (PERMANENT_CODES.has(code)) return 'permanent';
+  if (code === 'ERR_SPAWN_FAILED') return TRANSIENT_SPAWN_REASONS.has(reason ?? '') ? 'transient' : 'permanent';
+  if (code === 'ERR_CONFIG_INVALID') return reason === 'foreign-config' ? 'permanent' : 'configuration';
+  if (reason === 'fixed-port-taken') return 'permanent';
+  return code === 'ERR_EXITED_BEFORE_READY' && reason === 'exit-code' ? 'suspicious' : 'transient';
 }

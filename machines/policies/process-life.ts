@@ -1,5 +1,6 @@
 import type { Failure } from './failure-class.ts';
 import { healthVerdict, type HealthVerdict } from './health-verdict.ts';
+import { isAboutConfig, nextRecoveryStep, type RecoveryStep } from './recovery-ladder.ts';
 import { admitRestart, type RestartPolicy } from './restart-policy.ts';
 
 /** What a chart of process lives knows of them. */
@@ -18,14 +19,25 @@ export interface LifeRecord {
   /** How long the last life was healthy, and when it ended. */
   readonly healthyForMs: number;
   readonly endedAt: number;
-  /** Failed checks in a row. */
+  /** Failed checks in a row, and what the last of them said. */
   readonly failures: number;
+  readonly checkFailure: string | null;
   readonly turns: number;
   readonly waiters: number;
   /** Why the last life ended, or why this one is being ended; null where it was asked for. */
   readonly failure: Failure | null;
   /** The last failure until a life is healthy again, for the status. */
   readonly lastFailure: Failure | null;
+  /** A new life is wanted as soon as no turn runs. */
+  readonly isRenewalWanted: boolean;
+  /** The configuration of the current life, by its content; null where there is none of ours. */
+  readonly configId: string | null;
+  /** The rungs of the ladder that were taken. */
+  readonly attempted: readonly RecoveryStep[];
+  /** The rung whose outcome is awaited. */
+  readonly activeStep: RecoveryStep | null;
+  /** A rung changed the configuration, and no life has worked with that yet. */
+  readonly isConfigOnTrial: boolean;
 }
 
 /** Before the first life. */
@@ -41,16 +53,24 @@ export const NO_LIFE: LifeRecord = {
   healthyForMs: 0,
   endedAt: 0,
   failures: 0,
+  checkFailure: null,
   turns: 0,
   waiters: 0,
   failure: null,
   lastFailure: null,
+  isRenewalWanted: false,
+  configId: null,
+  attempted: [],
+  activeStep: null,
+  isConfigOnTrial: false,
 };
 
 interface JudgedLife extends LifeRecord {
   readonly label: string;
+  readonly mode: 'managed' | 'external';
   readonly restart: RestartPolicy;
   readonly health: { readonly failureThreshold: number; readonly busyGraceMs: number };
+  readonly recovery: { readonly steps: readonly RecoveryStep[] };
 }
 
 /** How a life ended. */
@@ -66,7 +86,8 @@ export function failing(failure: Failure): Pick<LifeRecord, 'failure' | 'lastFai
 
 /** A life that works, since `at`. */
 export function working(at: number, version: string | null) {
-  return { version, healthySince: at, failures: 0, failure: null, lastFailure: null, budget: 'full' as const };
+  const proved = { failures: 0, checkFailure: null, failure: null, lastFailure: null, budget: 'full' as const };
+  return { ...proved, version, healthySince: at, isConfigOnTrial: false };
 }
 
 /** A life that ended although nobody asked, or because of the failure that is noted already. */
@@ -86,6 +107,28 @@ export function countRestart({ restarts, attempt, restart, restartHistory, ended
   return { restarts: restarts + 1, attempt: attempt + 1, restartHistory: history };
 }
 
+/** The next rung of the ladder, where there is a failure and a rung against it. */
+export function nextStep(life: JudgedLife): RecoveryStep | undefined {
+  const { failure, attempted, budget, recovery } = life;
+  if (!failure) return undefined;
+  const mayRestart = budget === 'full' && !isOverIntensity(life);
+  const steps = recovery.steps.filter((step) => life.configId !== null || !isAboutConfig(step));
+  return nextRecoveryStep({ failure, steps, attempted, mayRestart });
+}
+
+/** A rung is taken. */
+export function taking({ attempted }: LifeRecord, step: RecoveryStep) {
+  return { activeStep: step, attempted: [...new Set([...attempted, step])] };
+}
+
+/** The ladder begins anew: it worked for a while, somebody asked, or there is another configuration. */
+export const NO_LADDER = { attempted: [], isConfigOnTrial: false } as const;
+
+/** The configuration of a life that begins. */
+export function configuredWith({ configId }: LifeRecord, next: string | null) {
+  return configId === next ? {} : { configId: next, ...NO_LADDER };
+}
+
 export function isOverIntensity({ restart, restartHistory, endedAt }: JudgedLife): boolean {
   return !admitRestart(restart, restartHistory, endedAt).admitted;
 }
@@ -94,17 +137,28 @@ export function nextVerdict({ failures, health, turns }: JudgedLife): HealthVerd
   return healthVerdict({ failures: failures + 1, failureThreshold: health.failureThreshold, busy: turns > 0 });
 }
 
-export function notReady(label: string, limitMs: number): Failure {
-  return { code: 'ERR_READY_TIMEOUT', message: `${label} not ready in ${limitMs}ms` };
+export function notReady(life: JudgedLife, limitMs: number, what = life.label): Failure {
+  if (life.mode === 'external') return unavailable(life, `no proof that it works within ${limitMs} ms`);
+  return { code: 'ERR_READY_TIMEOUT', message: `${what} not ready in ${limitMs}ms` };
 }
 
-export function unhealthyFor({ label, failures, health }: JudgedLife): Failure {
+export function unhealthyFor(life: JudgedLife): Failure {
+  const { label, failures, health, checkFailure } = life;
   const limit =
     failures >= health.failureThreshold ? `${failures} checks in a row` : `${health.busyGraceMs} ms of failed checks`;
+  const said = checkFailure === null ? '' : ` (${checkFailure})`;
+  if (life.mode === 'external') return unavailable(life, checkFailure ?? `it failed ${limit}`);
   return {
     code: 'ERR_BACKEND_EXITED',
     reason: 'unhealthy',
-    message: `${label} failed ${limit}; it is being replaced.`,
+    message: `${label} failed ${limit}${said}; it is being replaced.`,
+  };
+}
+
+function unavailable({ label }: JudgedLife, reason: string): Failure {
+  return {
+    code: 'ERR_EXTERNAL_UNAVAILABLE',
+    message: `External server unavailable (base_url=${label}): ${reason}`,
   };
 }
 

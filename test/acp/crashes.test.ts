@@ -19,7 +19,7 @@ describe('an agent that dies', () => {
     expect(await turn.result).toMatchObject({ outcome: 'indeterminate', error: { code: 'ERR_BACKEND_EXITED' } });
     expect(performance.now() - killedAt).toBeLessThan(1_000);
     expect(await session.prompt('[[recall]]').result).toMatchObject({ outcome: 'completed', text: slow });
-    expect([sessions, session.agentSessionId]).toEqual([['created', 'restored'], agentSessionId]);
+    expect([sessions, session.agentSessionId]).toEqual([['created', 'interrupted', 'restored'], agentSessionId]);
     expect(session.status().restored).toBe('restored');
   });
 

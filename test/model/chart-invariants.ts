@@ -17,13 +17,55 @@ export function checkStream(snapshot: AnyMachineSnapshot): void {
 
 /** One process at most, one exactly where a state needs it; health is watched only while there is something to watch. */
 export function checkLife(snapshot: AnyMachineSnapshot): void {
+  const { agentId } = snapshot.context as { agentId: string | null };
   const present = children(snapshot).filter((id) => !id.startsWith('streams-'));
   const needsProcess = ['starting', 'healthy', 'unhealthy', 'stopping', 'recovering.stopping', 'recovering.restarting'];
   expect(present.includes('process')).toBe(needsProcess.some((state) => matches(snapshot, state)));
   expect(present.includes('health')).toBe(snapshot.matches('healthy') || snapshot.matches('unhealthy'));
+  const isOnRung = Object.keys(RUNGS).some((state) => matches(snapshot, `recovering.${state}`));
+  expect(present.includes('step')).toBe(isOnRung);
+  expect(present.includes('modelLimits')).toBe(agentId === null && snapshot.matches('healthy'));
   expect(present.includes('backoff')).toBe(matches(snapshot, 'recovering.backingOff'));
   if (snapshot.matches('idle') || snapshot.matches('failed')) expect(present).toEqual([]);
-  expect(snapshot.context.restartHistory.length).toBeLessThanOrEqual(1);
+  checkLadder(snapshot);
+}
+
+/** The states of the rungs, and what they do. */
+const RUNGS = {
+  capturingDiagnostics: 'capture-diagnostics',
+  rollingBackConfig: 'rollback-config',
+  seedingConfig: 'seed-config',
+  restoringConfig: null,
+} as const;
+
+/** A rung is taken once, and its outcome is awaited only while the ladder is climbed; a configuration is not left on trial. */
+function checkLadder(snapshot: AnyMachineSnapshot): void {
+  const { attempted, activeStep, isConfigOnTrial, restartHistory } = snapshot.context as {
+    attempted: readonly string[];
+    activeStep: string | null;
+    isConfigOnTrial: boolean;
+    restartHistory: readonly number[];
+  };
+  expect(new Set(attempted).size).toBe(attempted.length);
+  if (activeStep !== null) {
+    expect(attempted).toContain(activeStep);
+    expect(snapshot.matches('recovering')).toBe(true);
+  }
+  for (const [state, step] of Object.entries(RUNGS)) {
+    if (matches(snapshot, `recovering.${state}`)) expect(activeStep).toBe(step);
+  }
+  if (snapshot.matches('healthy') || snapshot.matches('failed')) expect(isConfigOnTrial).toBe(false);
+  expect(restartHistory.length).toBeLessThanOrEqual(4); // One restart, and one for each rung.
+}
+
+/** Nothing is ever started, and nothing is asked where the server is given up. */
+export function checkExternal(snapshot: AnyMachineSnapshot): void {
+  const present = children(snapshot).filter((id) => !id.startsWith('streams-'));
+  const isUp = snapshot.matches('healthy') || snapshot.matches('unhealthy');
+  expect(present.includes('health')).toBe(isUp);
+  expect(present.includes('verify')).toBe(snapshot.matches('starting'));
+  expect(present.filter((id) => id === 'process' || id === 'backoff')).toEqual([]);
+  if (snapshot.matches('idle') || snapshot.matches('failed')) expect(present).toEqual([]);
 }
 
 /** The prompt is sent only while dispatching, and a settled turn has a verdict and no children. */

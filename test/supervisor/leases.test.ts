@@ -42,7 +42,7 @@ describe('a lease', () => {
     const second = supervisor.backend('code').acquire();
     await settled();
     backend.onLaunch = (life) => {
-      life.observer.prepared(1);
+      life.observer.prepared(1, null);
       life.observer.spawned(2);
     };
     late[0]?.();

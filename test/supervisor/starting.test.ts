@@ -52,7 +52,7 @@ describe('starting a server', () => {
     const starting = supervisor.backend('code').start();
     await clock.advance(0);
     expect(supervisor.status().backends['code']?.detail).toBe('starting.preparing');
-    backend.life.observer.prepared(4001);
+    backend.life.observer.prepared(4001, null);
     expect(supervisor.status().backends['code']).toMatchObject({ detail: 'starting.launching', port: 4001 });
     backend.life.observer.spawned(77);
     expect(supervisor.status().backends['code']).toMatchObject({ detail: 'starting.awaitingReady', pid: 77 });
@@ -67,7 +67,7 @@ describe('starting a server', () => {
       backend: { readyTimeoutMs: 1_000, startAttempts: 1, restart: { maxRestarts: 0 } },
     });
     backend.onLaunch = (life) => {
-      life.observer.prepared(1);
+      life.observer.prepared(1, null);
       life.observer.spawned(2);
       life.onStop = () => life.end(undefined, 'still loading');
     };

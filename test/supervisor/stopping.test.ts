@@ -120,7 +120,7 @@ describe('stopping and restarting', () => {
   it('replaces a process that boots when a restart is asked for: it may have read what was changed since', async () => {
     const { backend, supervisor, transitions } = fakeWorld();
     backend.onLaunch = (life) => {
-      life.observer.prepared(1);
+      life.observer.prepared(1, null);
       life.observer.spawned(2);
     };
     const starting = supervisor.backend('code').start();
@@ -153,7 +153,7 @@ describe('stopping and restarting', () => {
       backend: { readyTimeoutMs: 1_000, startAttempts: 1, restart: { maxRestarts: 0 } },
     });
     backend.onLaunch = (life) => {
-      life.observer.prepared(1);
+      life.observer.prepared(1, null);
       life.observer.spawned(2);
       life.onStop = () => undefined;
     };

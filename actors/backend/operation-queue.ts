@@ -1,0 +1,60 @@
+import { admitOperation, type OperationKind } from '../../machines/policies/operation-queue.ts';
+
+type Work = () => Promise<void>;
+
+interface Operation {
+  readonly kind: OperationKind;
+  work: Work;
+  readonly done: Promise<void>;
+  readonly settle: (outcome: Promise<void>) => void;
+}
+
+/** What a host asks of a backend, one thing after the other: nothing overlaps, and nothing is lost. */
+export class OperationQueue {
+  /** The last one is the one that counts; those before it were overtaken, and end with it. */
+  #running: Operation[] = [];
+  #waiting: Operation[] = [];
+
+  /** Resolves when it was done, by this request or by an equal one; rejects as `work` does. */
+  request(kind: OperationKind, work: Work): Promise<void> {
+    const running = this.#running.at(-1);
+    const waiting = this.#waiting.find((operation) => operation.kind === kind);
+    const line = { running: running?.kind, waiting: this.#waiting.map((operation) => operation.kind) };
+    const admission = admitOperation(kind, line);
+    if (admission === 'join-running' && running) return running.done;
+    if (admission === 'supersede' && waiting) waiting.work = work;
+    if (waiting && admission !== 'clear') return waiting.done;
+    return this.#enter(newOperation(kind, work), admission);
+  }
+
+  #enter(operation: Operation, admission: string): Promise<void> {
+    if (admission === 'wait' && this.#running.length > 0) {
+      this.#waiting.push(operation);
+      return operation.done;
+    }
+    const overtaken = admission === 'clear' ? this.#waiting.splice(0) : [];
+    for (const other of overtaken) other.settle(operation.done); // Their callers hear when this one is done.
+    this.#run(operation);
+    return operation.done;
+  }
+
+  #run(operation: Operation): void {
+    this.#running.push(operation);
+    const outcome = operation.work();
+    operation.settle(outcome);
+    const isOver = () => this.#over(operation);
+    outcome.then(isOver, isOver);
+  }
+
+  #over(operation: Operation): void {
+    this.#running = this.#running.filter((other) => other !== operation);
+    const next = this.#running.length === 0 ? this.#waiting.shift() : undefined;
+    if (next) this.#run(next);
+  }
+}
+
+function newOperation(kind: OperationKind, work: Work): Operation {
+  let settle!: (outcome: Promise<void>) => void;
+  const done = new Promise<void>((resolve) => (settle = resolve));
+  return { kind, work, done, settle };
+}

@@ -1,0 +1,68 @@
+import type { ServerEvent, StepInput } from '../../machines/life-types.ts';
+import { asynchronousActor } from '../asynchronous-actor.ts';
+import type { RecoveryStep } from '../contract/status.ts';
+import { messageOf } from '../errors.ts';
+import type { RecoveryPort, RecoveryReport, StepOutcome } from '../ports.ts';
+import type { Registry } from '../registry.ts';
+import type { ServerBackend } from './server-backend.ts';
+import { serverStatus } from './server-status.ts';
+
+/** A rung of the ladder that was taken, and what became of it. */
+export interface TakenStep {
+  readonly step: RecoveryStep;
+  readonly outcome: 'healthy' | 'failed';
+  readonly message: string;
+  readonly path?: string;
+}
+
+type Rung = (recovery: RecoveryPort, report: RecoveryReport, signal: AbortSignal) => Promise<StepOutcome>;
+
+/** One actor for each rung. A rung that can do nothing is no defect: the ladder goes on. */
+export function recoveryActors(registry: Registry) {
+  const actor = (rung: Rung) => stepActor(registry, rung);
+  return {
+    captureDiagnostics: actor((recovery, report) => recovery.captureDiagnostics(report)),
+    rollbackConfig: actor((recovery, report, signal) => recovery.rollbackConfig(report, signal)),
+    seedConfig: actor((recovery, report, signal) => recovery.seedConfig(report, signal)),
+    restoreConfig: actor((recovery) => recovery.restoreConfig()),
+  };
+}
+
+function stepActor(registry: Registry, rung: Rung) {
+  const { clock, logger } = registry;
+  return asynchronousActor<ServerEvent, StepInput>(registry, async (input, { signal, tell }) => {
+    const backend = registry.server(input.backendId);
+    const { recovery } = backend.driver;
+    try {
+      if (!recovery) throw new Error('There is nothing of ours to recover.');
+      const { message, path, ...changed } = await rung(recovery, reportOf(backend, input), signal);
+      if (signal.aborted) return;
+      backend.stepNote = { message, ...(path === undefined ? {} : { path }) };
+      tell({ type: 'step.done', at: clock.now(), message, ...changed });
+    } catch (error) {
+      if (signal.aborted) return;
+      const message = messageOf(error);
+      backend.stepNote = { message };
+      logger.warn({ err: error, backend: backend.id }, `A step of the recovery could not be taken: ${message}`);
+      tell({ type: 'step.impossible', at: clock.now(), message });
+    }
+  });
+}
+
+function reportOf(backend: ServerBackend, { failure, attempted }: StepInput): RecoveryReport {
+  const unknown = { code: 'ERR_INTERNAL', message: 'No failure is known.' };
+  return {
+    backendId: backend.id,
+    failure: failure ?? unknown,
+    attempted,
+    status: serverStatus(backend),
+    history: [...backend.history],
+  };
+}
+
+/** What is told of a rung when its outcome is known. */
+export function takenStep(backend: ServerBackend, step: RecoveryStep, outcome: TakenStep['outcome']): TakenStep {
+  const note = backend.stepNote ?? { message: 'The process was started again.' };
+  backend.stepNote = undefined;
+  return { step, outcome, ...note };
+}

@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+import type { StepOutcome } from '../../../actors/ports.ts';
+
+/** The configuration that one process life is started with. */
+export interface LaunchConfig {
+  /** Tells contents apart; null where there is none of ours. */
+  readonly id: string | null;
+  /** Travels in the environment. */
+  readonly object?: Readonly<Record<string, unknown>>;
+  /** Is read by the server. */
+  readonly file?: string;
+  readonly content: string;
+}
+
+/** Whether the host agrees that an empty configuration takes the place of one that does not work. */
+export type Consent = (signal: AbortSignal) => Promise<boolean>;
+
+/** Who holds the configuration of a backend, and can go back to one that worked. A rung that can do nothing rejects. */
+export interface HeldConfig {
+  load(): Promise<LaunchConfig>;
+  /** Whether a complaint of the server is about this one. */
+  owns(path: string | undefined): boolean;
+  /** It worked for long enough to go back to it. */
+  proven(config: LaunchConfig): Promise<void>;
+  rollback(signal: AbortSignal): Promise<StepOutcome>;
+  /** `isSuspect`: nothing says that the configuration is broken. */
+  seed(consent: Consent, isSuspect: boolean, signal: AbortSignal): Promise<StepOutcome>;
+  /** Puts back what the rungs found. */
+  restore(): Promise<StepOutcome>;
+}
+
+/** [opencode] A configuration that says nothing. */
+export const SEED = { $schema: 'https://opencode.ai/config.json' } as const;
+
+export const idOf = (content: string): string => createHash('sha256').update(content).digest('hex');

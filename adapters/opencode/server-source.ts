@@ -1,0 +1,20 @@
+import type { LifeObserver, ProcessLife, RecoveryPort } from '../../actors/ports.ts';
+import type { ServerAddress } from './requests.ts';
+
+/** Whose server it is, and how its current life is reached. */
+export interface ServerSource {
+  readonly address: ServerAddress | undefined;
+  readonly pid: number | undefined;
+  readonly generation: number;
+  /** A directory that the server answers for; absent: its own. */
+  readonly directory: string | undefined;
+  readonly recovery: RecoveryPort | undefined;
+  launch(generation: number, observer: LifeObserver): ProcessLife;
+  verify(signal: AbortSignal): Promise<{ version: string }>;
+  /** Throws where it is known, without asking, that nobody would answer. */
+  expectAlive(): void;
+  /** Another configuration, from the next life on. Throws where that is not possible. */
+  configure(config: unknown): void;
+  /** The configuration that a server would read now. */
+  configId(): Promise<string | null>;
+}

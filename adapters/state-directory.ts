@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { basename, dirname, isAbsolute, join } from 'node:path';
+
+const OWNER_ONLY = 0o600;
+
+/** Where this library keeps what outlives the host: `$XDG_STATE_HOME/agent-supervisor`, unless the host says otherwise. */
+export function stateDirectory(given: string | undefined): string {
+  if (given !== undefined) return given;
+  const base = process.env['XDG_STATE_HOME'];
+  return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.local', 'state'), 'agent-supervisor');
+}
+
+/** Makes a directory that only its owner may read, and returns its path. */
+export async function privateDirectory(path: string): Promise<string> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  return path;
+}
+
+/** A file name from any text: readable, and safe on every system. */
+export const fileName = (text: string): string => text.replaceAll(/[^A-Za-z0-9._-]/g, '_').slice(0, 80);
+
+/** `2026-01-01T00-00-00.000Z`: sorts by time, and is a file name everywhere. */
+export const stampOf = (wallMs: number): string => new Date(wallMs).toISOString().replaceAll(':', '-');
+
+/** Writes a new file; there is none of that name yet. Rejects with `EEXIST` otherwise. */
+export async function writeNew(path: string, content: string): Promise<void> {
+  const file = await open(path, 'wx', OWNER_ONLY);
+  await file.writeFile(content).finally(() => file.close());
+}
+
+/** Puts the content in the place of a file, whole or not at all, and with the mode given. */
+export async function replaceFile(path: string, content: string, mode: number = OWNER_ONLY): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
+  try {
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.chmod(mode); // What the umask took away.
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Removes all but the last `kept` files of a kind, by name. */
+export async function keepLatest(directory: string, isOfKind: (name: string) => boolean, kept: number): Promise<void> {
+  const names = (await readdir(directory)).filter(isOfKind).sort();
+  for (const name of names.slice(0, Math.max(0, names.length - kept))) await rm(join(directory, name), { force: true });
+}
