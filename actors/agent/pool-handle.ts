@@ -14,7 +14,7 @@ import type { AgentRuntime } from './agent-runtime.ts';
 export class PoolHandle implements BackendHandle<never> {
   readonly #runtime: SupervisorRuntime;
   readonly #backend: AgentBackend;
-  readonly #operations = new OperationQueue();
+  readonly #operations = new OperationQueue<BackendStatus>();
   /** New processes that were asked for, and wait for the turns that run. */
   #renewal: Promise<unknown> | undefined;
 
@@ -89,9 +89,14 @@ export class PoolHandle implements BackendHandle<never> {
     return new Set();
   }
 
-  async #operate(kind: OperationKind, work: () => Promise<void>): Promise<BackendStatus> {
-    await this.#operations.request(kind, work).finally(this.#runtime.keepAlive.hold());
-    return this.status();
+  /** Ends with the status that it ended in, before anything else begins. */
+  #operate(kind: OperationKind, work: () => Promise<void>): Promise<BackendStatus> {
+    const letGo = this.#runtime.keepAlive.hold();
+    const operation = this.#operations.request(kind, async () => {
+      await work();
+      return this.status();
+    });
+    return operation.finally(letGo);
   }
 
   async #all(work: (control: LifeControl) => Promise<void>): Promise<void> {

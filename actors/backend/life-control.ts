@@ -30,7 +30,9 @@ export class LifeControl {
     return { rested };
   }
 
+  /** What waits for its turn would start it again: it is given up, and what runs fails when the process is gone. */
   async stop(): Promise<void> {
+    this.#life.abandonQueued();
     this.#life.send({ type: 'life.stop' });
     await commandsDone();
     if (this.#life.state === 'stopping') await this.#until(({ from, to }) => from === 'stopping' && to !== from);

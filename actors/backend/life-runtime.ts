@@ -131,7 +131,7 @@ export abstract class LifeRuntime {
     const change: StateChange = { from: this.state, to, reason, failure };
     this.state = to;
     this.since = this.clock.wallNow();
-    this.#remember(change);
+    if (change.from !== to) this.remember(change);
     if (!this.isAvailable) this.isDraining = false;
     if (failure) this.lastError = { failure, at: this.since };
     else if (to === 'healthy') this.lastError = undefined;
@@ -154,8 +154,17 @@ export abstract class LifeRuntime {
     for (const session of this.sessions) session.tellRunning({ type: 'backend.failed', at, failure });
   }
 
-  #remember({ from, to, reason }: StateChange): void {
-    this.history.push({ from, to, reason, at: new Date(this.since).toISOString() });
+  /** Turns that wait for others before them are not sent any more. */
+  abandonQueued(): void {
+    const failure = { code: 'ERR_STOPPED', message: `The backend ${this.id} was stopped.` };
+    const at = this.clock.now();
+    for (const session of this.sessions)
+      for (const turn of session.queue) turn.send({ type: 'turn.abandon', at, failure });
+  }
+
+  /** What happened, for people who look at it later. */
+  remember({ from, to, reason }: Pick<HistoryEntry, 'from' | 'to' | 'reason'>): void {
+    this.history.push({ from, to, reason, at: new Date(this.clock.wallNow()).toISOString() });
     if (this.history.length > MAX_HISTORY) this.history.shift();
   }
 

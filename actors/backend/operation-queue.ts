@@ -1,22 +1,22 @@
 import { admitOperation, type OperationKind } from '../../machines/policies/operation-queue.ts';
 
-type Work = () => Promise<void>;
+type Work<T> = () => Promise<T>;
 
-interface Operation {
+interface Operation<T> {
   readonly kind: OperationKind;
-  work: Work;
-  readonly done: Promise<void>;
-  readonly settle: (outcome: Promise<void>) => void;
+  work: Work<T>;
+  readonly done: Promise<T>;
+  readonly settle: (outcome: Promise<T>) => void;
 }
 
-/** What a host asks of a backend, one thing after the other: nothing overlaps, and nothing is lost. */
-export class OperationQueue {
+/** What a host asks of a backend, one thing after the other: nothing overlaps, and nothing is lost. `T` is what it ends with. */
+export class OperationQueue<T> {
   /** The last one is the one that counts; those before it were overtaken, and end with it. */
-  #running: Operation[] = [];
-  #waiting: Operation[] = [];
+  #running: Operation<T>[] = [];
+  #waiting: Operation<T>[] = [];
 
   /** Resolves when it was done, by this request or by an equal one; rejects as `work` does. */
-  request(kind: OperationKind, work: Work): Promise<void> {
+  request(kind: OperationKind, work: Work<T>): Promise<T> {
     const running = this.#running.at(-1);
     const waiting = this.#waiting.find((operation) => operation.kind === kind);
     const line = { running: running?.kind, waiting: this.#waiting.map((operation) => operation.kind) };
@@ -27,7 +27,7 @@ export class OperationQueue {
     return this.#enter(newOperation(kind, work), admission);
   }
 
-  #enter(operation: Operation, admission: string): Promise<void> {
+  #enter(operation: Operation<T>, admission: string): Promise<T> {
     if (admission === 'wait' && this.#running.length > 0) {
       this.#waiting.push(operation);
       return operation.done;
@@ -38,7 +38,7 @@ export class OperationQueue {
     return operation.done;
   }
 
-  #run(operation: Operation): void {
+  #run(operation: Operation<T>): void {
     this.#running.push(operation);
     const outcome = operation.work();
     operation.settle(outcome);
@@ -46,15 +46,15 @@ export class OperationQueue {
     outcome.then(isOver, isOver);
   }
 
-  #over(operation: Operation): void {
+  #over(operation: Operation<T>): void {
     this.#running = this.#running.filter((other) => other !== operation);
     const next = this.#running.length === 0 ? this.#waiting.shift() : undefined;
     if (next) this.#run(next);
   }
 }
 
-function newOperation(kind: OperationKind, work: Work): Operation {
-  let settle!: (outcome: Promise<void>) => void;
-  const done = new Promise<void>((resolve) => (settle = resolve));
+function newOperation<T>(kind: OperationKind, work: Work<T>): Operation<T> {
+  let settle!: (outcome: Promise<T>) => void;
+  const done = new Promise<T>((resolve) => (settle = resolve));
   return { kind, work, done, settle };
 }

@@ -1,3 +1,4 @@
+import type { OperationKind } from '../../machines/policies/operation-queue.ts';
 import { awaitHealthy } from '../backend/await-healthy.ts';
 import { LifeControl } from '../backend/life-control.ts';
 import { OperationQueue } from '../backend/operation-queue.ts';
@@ -20,7 +21,7 @@ export class ServerHandle implements BackendHandle {
   readonly #runtime: SupervisorRuntime;
   readonly #backend: ServerBackend;
   readonly #control: LifeControl;
-  readonly #operations = new OperationQueue();
+  readonly #operations = new OperationQueue<BackendStatus>();
   readonly #leases: LeaseDesk;
   readonly #acquisition: Acquisition;
   /** A new life that was asked for, and waits for the turns that run. */
@@ -34,11 +35,10 @@ export class ServerHandle implements BackendHandle {
     this.#acquisition = new Acquisition(runtime, backend, this.#control);
   }
 
-  async start(): Promise<BackendStatus> {
-    await this.#operations.request('start', async () => {
+  start(): Promise<BackendStatus> {
+    return this.#operate('start', async () => {
       if (this.#isRunning) await this.#healthy().catch(() => undefined); // A failed start is a status.
     });
-    return this.status();
   }
 
   async acquire(options: { signal?: AbortSignal } = {}): Promise<unknown> {
@@ -51,16 +51,15 @@ export class ServerHandle implements BackendHandle {
 
   async restart(reason = 'the host asked'): Promise<BackendStatus> {
     expectString('reason', reason);
-    await this.#operations.request('restart', async () => {
+    return this.#operate('restart', async () => {
       if (this.#isRunning) await this.#control.restart(reason);
     });
-    return this.status();
   }
 
   async reload(config?: unknown): Promise<BackendStatus> {
     const letGo = this.#runtime.keepAlive.hold();
     try {
-      await this.#operations.request('reload', () => this.#reload(config));
+      await this.#operate('reload', () => this.#reload(config));
       await this.#renewal;
     } finally {
       letGo();
@@ -68,14 +67,12 @@ export class ServerHandle implements BackendHandle {
     return this.status();
   }
 
-  async stop(): Promise<BackendStatus> {
-    await this.#operations.request('stop', () => this.#control.stop());
-    return this.status();
+  stop(): Promise<BackendStatus> {
+    return this.#operate('stop', () => this.#control.stop());
   }
 
-  async checkNow(): Promise<BackendStatus> {
-    await this.#operations.request('checkNow', () => this.#control.checkNow());
-    return this.status();
+  checkNow(): Promise<BackendStatus> {
+    return this.#operate('checkNow', () => this.#control.checkNow());
   }
 
   status(): BackendStatus {
@@ -99,6 +96,14 @@ export class ServerHandle implements BackendHandle {
 
   spawnedSessions(): ReadonlySet<string> {
     return this.#backend.driver.spawnedSessions();
+  }
+
+  /** Ends with the status that it ended in, before anything else begins. */
+  #operate(kind: OperationKind, work: () => Promise<void>): Promise<BackendStatus> {
+    return this.#operations.request(kind, async () => {
+      await work();
+      return this.status();
+    });
   }
 
   get #isRunning(): boolean {

@@ -93,7 +93,11 @@ function serverActions(registry: Registry, observer: ServerObserver) {
       observer.stateChanged(backend, change);
     }),
     reportStep: safely('reportStep', (backend, { context }, { outcome }: { outcome: TakenStep['outcome'] }) => {
-      if (context.activeStep !== null) observer.stepTaken(backend, takenStep(backend, context.activeStep, outcome));
+      const { activeStep: step, lastFailure: failure } = context;
+      if (step === null) return;
+      const why = failure === null ? '' : `: ${failure.code}: ${failure.message}`;
+      backend.remember({ from: backend.state, to: backend.state, reason: `${step} ${outcome}${why}` });
+      observer.stepTaken(backend, takenStep(backend, step, outcome));
     }),
     reportProven: safely('reportProven', (backend) => {
       backend.driver.recovery?.proven().catch((error: unknown) => {

@@ -1,0 +1,302 @@
+import { describe, expect, it } from 'vitest';
+import type { Failure } from '../../actors/ports.ts';
+import type { FakeLife } from '../fixtures/fake-backend.ts';
+import { type FakeWorld, fakeWorld } from '../fixtures/fake-world.ts';
+import { settled } from '../fixtures/virtual-clock.ts';
+
+const crash: Failure = { code: 'ERR_BACKEND_EXITED', message: 'it crashed' };
+const refused: Failure = { code: 'ERR_CONFIG_INVALID', reason: 'own-config', message: 'broken' };
+const foreign: Failure = { code: 'ERR_CONFIG_INVALID', reason: 'foreign-config', message: 'broken elsewhere' };
+const exited: Failure = { code: 'ERR_EXITED_BEFORE_READY', reason: 'exit-code', message: 'it ended (code 1)' };
+const portTaken: Failure = { ...exited, reason: 'port-taken' };
+const notFound: Failure = { code: 'ERR_SPAWN_FAILED', reason: 'ENOENT', message: 'no such program' };
+
+/** A server that holds a configuration, and whose lives end before they are ready until `works` says otherwise. */
+function brokenWorld(
+  failure: Failure,
+  works: (life: FakeLife) => boolean,
+  options: Parameters<typeof fakeWorld>[0] = {},
+) {
+  const world = fakeWorld(options);
+  world.backend.configId = 'the broken one';
+  world.backend.onLaunch = (life) => {
+    if (works(life)) return life.up();
+    life.observer.prepared(1, life.configId);
+    life.end(failure);
+  };
+  world.backend.recovery.onStep = (step) => Promise.resolve({ message: `${step} is done` });
+  return world;
+}
+
+const never = () => false;
+const steps = ({ events }: FakeWorld) => events.recovery.map(({ step, outcome }) => `${step} ${outcome}`);
+const status = ({ supervisor }: FakeWorld) => supervisor.status().backends['code'];
+
+async function start(world: FakeWorld, ms = 200_000) {
+  const starting = world.supervisor.backend('code').start();
+  await world.clock.advance(ms);
+  return starting;
+}
+
+describe('the recovery ladder', () => {
+  it('answers a server that does not come up by a restart, and writes down what is known before the next one', async () => {
+    const world = brokenWorld(crash, ({ generation }) => generation === 3);
+    await start(world);
+    expect([steps(world), world.backend.recovery.calls]).toEqual([
+      ['restart failed', 'capture-diagnostics healthy'],
+      ['captureDiagnostics', 'proven'],
+    ]);
+    expect(world.events.recovery.at(-1)).toMatchObject({ backend: 'code', message: 'captureDiagnostics is done' });
+    expect(world.backend.recovery.reports[0]).toMatchObject({
+      failure: crash,
+      attempted: ['restart', 'capture-diagnostics'],
+    });
+    expect(world.backend.recovery.reports[0]?.history.map(({ to, reason }) => `${to}: ${reason}`)).toEqual([
+      'starting: start requested',
+      'recovering: ERR_BACKEND_EXITED: it crashed',
+      'recovering: restart failed: ERR_BACKEND_EXITED: it crashed',
+    ]);
+  });
+
+  it.each<[string, Failure]>([
+    ['a crash', crash],
+    ['a port that is taken', portTaken],
+    ['a start that takes too long', { code: 'ERR_READY_TIMEOUT', message: 'too slow' }],
+    ['a start that was killed', { ...exited, reason: 'signal' }],
+  ])('never touches the configuration for %s, and gives up where the restarts are used up', async (_, failure) => {
+    const world = brokenWorld(failure, never);
+    expect((await start(world))?.lastError?.code).toBe('ERR_RESTART_LIMIT');
+    expect(world.backend.recovery.calls).toEqual(['captureDiagnostics']);
+    expect([world.backend.lives.length, status(world)?.recovery]).toEqual([
+      6,
+      { attempted: ['restart', 'capture-diagnostics'] },
+    ]);
+  });
+
+  it.each<[string, Failure]>([
+    ['a program that is not there', notFound],
+    ['a configuration that is not ours', foreign],
+    ['a version that is not the right one', { code: 'ERR_VERSION_MISMATCH', message: 'old' }],
+    ['a fixed port that is taken', { ...exited, reason: 'fixed-port-taken' }],
+  ])('is not climbed for %s', async (_, failure) => {
+    const world = brokenWorld(failure, never);
+    expect((await start(world))?.lastError).toMatchObject({ code: failure.code });
+    expect([world.backend.lives.length, world.backend.recovery.calls, steps(world)]).toEqual([1, [], []]);
+  });
+
+  it('begins at the rollback for a configuration that was refused, without waiting and without a restart of the same', async () => {
+    const world = brokenWorld(refused, ({ generation }) => generation === 2);
+    await start(world, 0);
+    expect([steps(world), world.backend.lives.length]).toEqual([['rollback-config healthy'], 2]);
+  });
+
+  it('goes on to the seed, and takes back what did not help, before it gives up', async () => {
+    const world = brokenWorld(refused, never);
+    expect((await start(world))?.lastError).toMatchObject({ code: 'ERR_CONFIG_INVALID' });
+    expect([steps(world), world.backend.recovery.calls]).toEqual([
+      ['rollback-config failed', 'seed-config failed'],
+      ['rollbackConfig', 'seedConfig', 'restoreConfig'],
+    ]);
+  });
+
+  it('takes nothing back where no rung changed anything', async () => {
+    const world = brokenWorld(refused, never);
+    world.backend.recovery.onStep = () => Promise.reject(new Error('nothing to go back to'));
+    await start(world);
+    expect([world.backend.recovery.calls, world.backend.lives.length]).toEqual([['rollbackConfig', 'seedConfig'], 1]);
+    expect(world.events.recovery[0]).toMatchObject({ message: 'nothing to go back to' });
+  });
+
+  it('suspects the configuration of a program that ends by itself before it is ready, after the gentler rungs', async () => {
+    const world = brokenWorld(exited, ({ generation }) => generation === 4);
+    await start(world);
+    expect(steps(world)).toEqual(['restart failed', 'capture-diagnostics failed', 'rollback-config healthy']);
+  });
+
+  it('leaves the configuration alone where there is none of ours', async () => {
+    const world = brokenWorld(exited, never);
+    world.backend.configId = null;
+    await start(world);
+    expect(world.backend.recovery.calls).toEqual(['captureDiagnostics']);
+  });
+
+  it('has only the rungs that were chosen', async () => {
+    const recovery = { steps: ['restart' as const, 'seed-config' as const] };
+    const world = brokenWorld(refused, never, { backend: { recovery } });
+    await start(world);
+    expect(world.backend.recovery.calls).toEqual(['seedConfig', 'restoreConfig']);
+    const without = brokenWorld(crash, never, { backend: { recovery: { steps: [] } } });
+    await start(without);
+    expect([without.backend.lives.length, without.supervisor.status().backends['code']?.lastError?.code]).toEqual([
+      1,
+      'ERR_BACKEND_EXITED',
+    ]);
+  });
+
+  it('shows where it stands: what is being tried, what was, and what is next', async () => {
+    const world = brokenWorld(refused, never);
+    let finish!: () => void;
+    world.backend.recovery.onStep = () => new Promise((resolve) => (finish = () => resolve({ message: 'done' })));
+    void world.supervisor.backend('code').start();
+    await world.clock.advance(0);
+    expect(status(world)).toMatchObject({
+      state: 'recovering',
+      detail: 'recovering.rollingBackConfig',
+      recovery: { active: 'rollback-config', attempted: ['rollback-config'], next: 'seed-config' },
+    });
+    finish();
+    await world.clock.advance(0);
+    expect(status(world)?.recovery).toEqual({ active: 'seed-config', attempted: ['rollback-config', 'seed-config'] });
+  });
+
+  it('passes over a rung that does not come to an end', async () => {
+    const world = brokenWorld(refused, never);
+    world.backend.recovery.onStep = () => new Promise(() => undefined);
+    const starting = world.supervisor.backend('code').start();
+    await world.clock.advance(10_000);
+    expect(status(world)?.detail).toBe('recovering.seedingConfig');
+    await world.clock.advance(300_000);
+    expect((await starting).state).toBe('recovering'); // As it was when the caller had waited long enough.
+    expect(status(world)?.state).toBe('failed');
+  });
+
+  it.each(['captureDiagnostics', 'rollbackConfig', 'seedConfig', 'restoreConfig'] as const)(
+    'gives way to a stop while %s is at work: the rung is told, and starts nothing any more',
+    async (rung) => {
+      const world = brokenWorld(rung === 'captureDiagnostics' ? crash : refused, never);
+      const signals: AbortSignal[] = [];
+      let finish!: () => void;
+      world.backend.recovery.onStep = (step, signal) => {
+        if (step !== rung) return Promise.resolve({ message: 'done' });
+        signals.push(signal);
+        return new Promise((resolve) => (finish = () => resolve({ message: 'too late' })));
+      };
+      void world.supervisor.backend('code').start();
+      await world.clock.advance(2_000);
+      expect(signals).toHaveLength(1);
+      const lives = world.backend.lives.length;
+      expect((await world.supervisor.backend('code').stop()).state).toBe('idle');
+      finish();
+      await world.clock.advance(60_000);
+      expect([status(world)?.state, world.backend.lives.length]).toEqual(['idle', lives]);
+    },
+  );
+
+  it('gives way to a restart that somebody asks for while a person is asked', async () => {
+    const world = brokenWorld(refused, ({ configId }) => configId === 'mended');
+    world.backend.recovery.onStep = (step) =>
+      step === 'seedConfig' ? new Promise(() => undefined) : Promise.reject(new Error('no'));
+    void world.supervisor.backend('code').start();
+    await world.clock.advance(0);
+    world.backend.configId = 'mended';
+    const restarted = world.supervisor.backend('code').restart();
+    await world.clock.advance(0);
+    expect((await restarted).state).toBe('healthy');
+  });
+
+  it('rests when it has failed: another start is one attempt, until there is another configuration', async () => {
+    const world = brokenWorld(refused, never);
+    await start(world);
+    const before = world.backend.recovery.calls.length;
+    await start(world);
+    await world.supervisor.backend('code').restart();
+    expect([world.backend.recovery.calls.length, world.backend.lives.length]).toEqual([before, 5]);
+    world.backend.configId = 'another broken one';
+    await start(world);
+    expect(world.backend.recovery.calls.slice(before)).toEqual(['rollbackConfig', 'seedConfig', 'restoreConfig']);
+  });
+
+  it('begins anew after the server has worked for a while, and not before: a loop of crashes is written down once', async () => {
+    const world = brokenWorld(crash, () => true);
+    await start(world, 0);
+    for (let round = 0; round < 3; round += 1) {
+      world.backend.life.end(crash);
+      await world.clock.advance(20_000);
+    }
+    expect(steps(world)).toEqual(['restart healthy', 'capture-diagnostics healthy', 'restart healthy']);
+    await world.clock.advance(60_000);
+    world.backend.life.end(crash);
+    await world.clock.advance(1_000);
+    expect(steps(world).slice(3)).toEqual(['restart healthy']);
+  });
+
+  it('knows the configuration that a rung made: that one is not news', async () => {
+    const world = brokenWorld(refused, never);
+    world.backend.recovery.onStep = (step) => {
+      world.backend.configId = step;
+      return Promise.resolve({ message: 'done', configId: step });
+    };
+    await start(world);
+    expect([status(world)?.state, world.backend.recovery.calls]).toEqual([
+      'failed',
+      ['rollbackConfig', 'seedConfig', 'restoreConfig'],
+    ]);
+  });
+});
+
+describe('a configuration that is to be gone back to', () => {
+  const provenAfterMs = 60_000;
+  const proven = ({ backend }: FakeWorld) => backend.recovery.calls.filter((call) => call === 'proven').length;
+
+  it('is one that has worked for a while without a failed check', async () => {
+    const world = fakeWorld({ backend: { recovery: { provenAfterMs } } });
+    await start(world, 0);
+    await world.clock.advance(provenAfterMs - 1);
+    expect(proven(world)).toBe(0);
+    await world.clock.advance(1);
+    expect(proven(world)).toBe(1);
+    await world.clock.advance(10 * provenAfterMs);
+    expect(proven(world)).toBe(1);
+  });
+
+  it('is not one that fails checks: the time begins anew', async () => {
+    const world = fakeWorld({ backend: { recovery: { provenAfterMs } } });
+    await start(world, 45_000);
+    world.backend.onProbe = () => Promise.reject(new Error('no answer'));
+    await world.clock.advance(6_000);
+    expect(status(world)?.state).toBe('unhealthy');
+    world.backend.onProbe = () => Promise.resolve();
+    await world.clock.advance(provenAfterMs);
+    expect(proven(world)).toBe(0);
+    await world.clock.advance(10_000);
+    expect(proven(world)).toBe(1);
+  });
+
+  it('that cannot be kept is a warning, and nothing else', async () => {
+    const world = fakeWorld({ backend: { recovery: { provenAfterMs } } });
+    world.backend.recovery.onProven = () => Promise.reject(new Error('the disk is full'));
+    await start(world, provenAfterMs);
+    expect(world.events.warning).toMatchObject([{ code: 'ERR_STORE', backend: 'code' }]);
+    expect(world.events.warning[0]?.message).toContain('the disk is full');
+    expect(status(world)?.state).toBe('healthy');
+  });
+});
+
+describe('turns through a recovery', () => {
+  it('are told when they were cut off, and can be continued: the session goes on', async () => {
+    const world = fakeWorld();
+    const session = await world.supervisor.openSession({ backend: 'code', directory: '/project', chatId: 'one' });
+    const turn = session.prompt('work');
+    await world.clock.advance(0);
+    world.backend.turn.fact({ kind: 'working' }, { kind: 'step-began' });
+    world.backend.onReconcile = (turns) => {
+      for (const each of turns)
+        each.fact({ kind: 'reconciled', place: 'present', working: false, otherLife: true, overdue: false });
+      return Promise.resolve();
+    };
+    const restarted = world.supervisor.backend('code').restart();
+    await world.clock.advance(0);
+    expect([(await restarted).state, (await turn.result).outcome]).toEqual(['healthy', 'indeterminate']);
+    expect(world.events.session.at(-1)).toEqual({
+      type: 'interrupted',
+      sessionId: session.id,
+      chatId: 'one',
+      backend: 'code',
+      turnId: turn.id,
+    });
+    const next = session.prompt('continue');
+    await settled();
+    world.backend.turn.complete('went on');
+    expect(await next.result).toMatchObject({ outcome: 'completed', text: 'went on' });
+  });
+});
