@@ -24,7 +24,7 @@ export const externalMachine = setupLife.createMachine({
   context: ({ input }) => ({
     ...input,
     ...NO_LIFE,
-    port: null,
+    port: input.knownPort ?? null,
     streamGroups: [],
   }),
   entry: 'announce',

@@ -80,7 +80,7 @@ export const setupLife = setup({
     countLife: assign({
       generation: ({ context }) => context.generation + 1,
       pid: null,
-      port: null,
+      port: ({ context }) => context.knownPort ?? null,
       version: null,
       isRenewalWanted: false,
     }),
@@ -120,7 +120,8 @@ export const setupLife = setup({
       failing(notReady(context, context.openTimeoutMs ?? context.readyTimeoutMs, `${context.label}: session`)),
     ),
     noteReadyTimeout: assign(({ context }) => failing(notReady(context, context.readyTimeoutMs))),
-    noteUnhealthy: assign(({ context }) => failing(unhealthyFor(context))),
+    noteUnhealthy: assign(({ context }) => failing(unhealthyFor(context, 'threshold'))),
+    noteGraceOver: assign(({ context }) => failing(unhealthyFor(context, 'grace'))),
     noteEnd: assign(({ context }, end: EndedLife) => ended(context, end)),
     noteIntendedEnd: assign(({ context }, end: EndedLife) => endedAsAsked(context, end)),
     noteDemand: assign((_, demand: { readonly turns: number; readonly waiters: number }) => demand),

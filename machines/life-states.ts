@@ -81,7 +81,7 @@ export const unhealthy = <T extends string>(givenUp: T, up: object) =>
             { target: 'counting', actions: { type: 'noteDemand', params: demand } },
           ],
         },
-        after: { busyGrace: { target: givenUp, actions: 'noteUnhealthy' } },
+        after: { busyGrace: { target: givenUp, actions: 'noteGraceOver' } },
       },
     },
     on: {

@@ -35,6 +35,8 @@ export interface LifeSettings {
   readonly label: string;
   /** Whether its process is ours, or somebody else's, who is asked and never touched. */
   readonly mode: 'managed' | 'external';
+  /** Where a server that others start listens. */
+  readonly knownPort?: number;
   /** After this a stop no longer waits for the process: its release kills what is left. */
   readonly stopLimitMs: number;
   /** Launches that a start may use before the backoff begins. */

@@ -7,6 +7,7 @@ import type { Given } from '../life-options.ts';
 export interface ExternalOptions {
   /** Without a slash at the end. */
   readonly baseUrl: string;
+  readonly port: number;
   readonly username: string;
   readonly password?: string;
   readonly version?: string;
@@ -44,8 +45,10 @@ export function expectNoLaunch(given: Given): void {
 }
 
 export function resolveExternal(given: Given): ExternalOptions {
+  const url = expectUrl(given['url']);
   return {
-    baseUrl: expectUrl(given['url']),
+    baseUrl: url.href.replace(/\/+$/, ''),
+    port: portOf(url),
     username: optional(given['username'], expectUsername) ?? 'opencode',
     allowVulnerable: optional(given['allowVulnerable'], (value) => expectBoolean('allowVulnerable', value)) ?? false,
     ...present(
@@ -61,14 +64,20 @@ export function resolveExternal(given: Given): ExternalOptions {
 }
 
 /** Addresses are told in messages and logs: what is secret has options of its own. */
-function expectUrl(value: unknown): string {
+function expectUrl(value: unknown): URL {
   const given = expectString('url', value);
   const url = URL.canParse(given) ? new URL(given) : undefined;
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:')
     throw invalidOption('url', 'an address such as http://127.0.0.1:4096', url?.username ? 'another one' : given);
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
     throw invalidOption('url', 'an address alone; `username` and `password` are options', 'more than that');
-  return url.href.replace(/\/+$/, '');
+  return url;
+}
+
+/** A URL does not say the port that is its protocol's own. */
+export function portOf({ port, protocol }: URL): number {
+  if (port !== '') return Number(port);
+  return protocol === 'https:' ? 443 : 80;
 }
 
 export function expectVersion(value: unknown): string {

@@ -151,11 +151,11 @@ export function resolveOptions(options: OpencodeOptions): ResolvedOptions {
   if (given['url'] !== undefined) {
     expectNoLaunch(given);
     const external = resolveExternal(given);
-    const { baseUrl: label } = external;
+    const { baseUrl: label, port: knownPort } = external;
     const fixed = { label, readyTimeoutMs, stopLimitMs: 1_000, when: 'always', mode: 'external' } as const;
     return {
       server: { external },
-      settings: { server: resolveLife(given, fixed), stream },
+      settings: { server: { ...resolveLife(given, fixed), knownPort }, stream },
       recovery,
       compactionThreshold,
     };

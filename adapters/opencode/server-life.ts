@@ -11,6 +11,7 @@ import { PRIVATE_NAME, Redactor } from '../process/redaction.ts';
 import { nextChildMark } from '../process/run-identity.ts';
 import type { LaunchConfig } from './config/held-config.ts';
 import { NEVER_INHERITED, PrivateConfig, secretsIn, serveArguments, serveEnvironment } from './launch-plan.ts';
+import { portOf } from './external-options.ts';
 import { resolveCommand } from './launcher.ts';
 import type { LaunchOptions } from './options.ts';
 import { ask, clientFor, type ServerAddress } from './requests.ts';
@@ -223,12 +224,6 @@ async function portOn(hostname: string): Promise<number> {
 function reachable(hostname: string): string {
   if (hostname === '0.0.0.0') return '127.0.0.1';
   return hostname.includes(':') ? `[${hostname}]` : hostname;
-}
-
-/** A URL does not say the port that is its protocol's own. */
-function portOf({ port, protocol }: URL): number {
-  if (port !== '') return Number(port);
-  return protocol === 'https:' ? 443 : 80;
 }
 
 function abandoned(): Failure {

@@ -142,10 +142,10 @@ export function notReady(life: JudgedLife, limitMs: number, what = life.label): 
   return { code: 'ERR_READY_TIMEOUT', message: `${what} not ready in ${limitMs}ms` };
 }
 
-export function unhealthyFor(life: JudgedLife): Failure {
+/** Given up after too many failed checks, or, in the middle of a turn, after too long a time of them. */
+export function unhealthyFor(life: JudgedLife, limitedBy: 'threshold' | 'grace'): Failure {
   const { label, failures, health, checkFailure } = life;
-  const limit =
-    failures >= health.failureThreshold ? `${failures} checks in a row` : `${health.busyGraceMs} ms of failed checks`;
+  const limit = limitedBy === 'grace' ? `${health.busyGraceMs} ms of checks` : `${failures} checks in a row`;
   const said = checkFailure === null ? '' : ` (${checkFailure})`;
   if (life.mode === 'external') return unavailable(life, checkFailure ?? `it failed ${limit}`);
   return {
