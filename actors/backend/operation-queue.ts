@@ -28,7 +28,7 @@ export class OperationQueue<T> {
   }
 
   #enter(operation: Operation<T>, admission: string): Promise<T> {
-    if (admission === 'wait' && this.#running.length > 0) {
+    if (admission === 'wait' && this.#running.length + this.#waiting.length > 0) {
       this.#waiting.push(operation);
       return operation.done;
     }
@@ -46,12 +46,20 @@ export class OperationQueue<T> {
     outcome.then(isOver, isOver);
   }
 
+  /** It is over at once; the next one begins when those who asked for this one have heard. */
   #over(operation: Operation<T>): void {
     this.#running = this.#running.filter((other) => other !== operation);
+    const heard = operation.done.then(nothing, nothing);
+    void heard.then(() => this.#runNext());
+  }
+
+  #runNext(): void {
     const next = this.#running.length === 0 ? this.#waiting.shift() : undefined;
     if (next) this.#run(next);
   }
 }
+
+const nothing = () => undefined;
 
 function newOperation<T>(kind: OperationKind, work: Work<T>): Operation<T> {
   let settle!: (outcome: Promise<T>) => void;
