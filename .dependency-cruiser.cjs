@@ -28,7 +28,7 @@ module.exports = {
       name: 'ports-and-contract-are-types',
       comment: 'The contract and the ports hold no behaviour: they import types only.',
       severity: 'error',
-      from: { path: '^actors/(contract/|ports\\.ts$)' },
+      from: { path: '^actors/(contract/|ports/|ports\\.ts$)' },
       to: { dependencyTypesNot: ['type-only'] },
     },
     {

@@ -1,5 +1,3 @@
-import { stat } from 'node:fs/promises';
-import { isAbsolute } from 'node:path';
 import { SupervisorError } from '../../actors/errors.ts';
 import type {
   BackendDriver,
@@ -15,10 +13,9 @@ import type {
   RecoveryPort,
   Reload,
 } from '../../actors/ports.ts';
-import { invalidOption } from '../../actors/validation.ts';
 import { Demultiplexer } from './demultiplexer.ts';
 import { EventConnection } from './event-connection.ts';
-import { isoTime, list, record, text } from '../json.ts';
+import { list, record } from '../json.ts';
 import { addMcpServers } from './mcp-servers.ts';
 import { Directories } from './directories.ts';
 import { decodeLimits } from './model-limits.ts';
@@ -27,7 +24,8 @@ import { reconcileDirectory } from './reconcile.ts';
 import { ask, clientFor, credentials, type OpencodeClient, type ServerAddress, toSupervisorError } from './requests.ts';
 import { probeConfiguration } from './scratch-directory.ts';
 import type { ServerSource } from './server-source.ts';
-import { OpencodeSession, type SessionDefaults } from './session.ts';
+import { OpencodeSession } from './session.ts';
+import { defaultsOf, expectWorktree, rethrow, sessionFor, toBackendSession } from './session-requests.ts';
 import { OpencodeTurn, type TurnPlace } from './turn.ts';
 import { checkVoice, expectVoice } from './voice.ts';
 
@@ -47,9 +45,6 @@ export interface OpencodeLease {
 
 /** Limit for giving up what the server holds of a directory, in milliseconds. */
 const DISPOSE_LIMIT_MS = 10_000;
-
-/** [opencode] The agent of a prompt that names none, in a session that had none. */
-const BUILT_IN_AGENT = 'build';
 
 /** An opencode server, whoever runs it: its events and its sessions. */
 export class OpencodeDriver implements BackendDriver<OpencodeLease> {
@@ -152,7 +147,7 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   }
 
   async openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
-    await expectWorktree(request.directory);
+    await expectWorktree(request.directory, this.#source.isOurs);
     checkVoice(request);
     await this.#directories.use(request.directory);
     await probeDirectory(this.#address(), request.directory, signal);
@@ -164,18 +159,15 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     await addMcpServers(client, request.directory, mcpServers, signal).catch(
       rethrow('The session could not have its MCP servers'),
     );
-    const found =
-      request.resume === undefined
-        ? await this.#create(client, request, signal)
-        : await this.#find(client, request.resume, request, signal);
-    const defaults = await this.#defaultsOf(client, request.directory, found, signal);
+    const found = await sessionFor(client, request, signal);
+    const defaults = await defaultsOf(client, request.directory, found, signal);
     const restored = request.resume !== undefined;
     const known = { restored, title: found.title, defaults, mcpServers };
     return new OpencodeSession(this.#placeOf(found.id, request.directory), known);
   }
 
   async listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]> {
-    await expectWorktree(directory);
+    await expectWorktree(directory, this.#source.isOurs);
     const client = this.#client(directory);
     const sessions = await ask('GET /session', signal, (options) => client.session.list({ directory }, options)).catch(
       rethrow('The sessions could not be listed'),
@@ -232,67 +224,4 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   #client(directory: string): OpencodeClient {
     return clientFor(this.#address(), directory);
   }
-
-  async #create(client: OpencodeClient, { directory, title }: DriverSessionRequest, signal: AbortSignal) {
-    const body = { directory, ...(title === undefined ? {} : { title }) };
-    return ask('POST /session', signal, (options) => client.session.create(body, options)).catch(
-      rethrow('The session was not created'),
-    );
-  }
-
-  async #find(client: OpencodeClient, sessionID: string, { directory }: DriverSessionRequest, signal: AbortSignal) {
-    if (!sessionID.startsWith('ses'))
-      throw invalidOption('resume', "'auto', 'never' or an opencode session id (ses_…)", sessionID);
-    const what = `The session ${sessionID} cannot be continued`;
-    return ask('GET /session/{id}', signal, (options) => client.session.get({ sessionID, directory }, options)).catch(
-      rethrow(what),
-    );
-  }
-
-  /** The session's own model and agent, or else those of the configuration. */
-  async #defaultsOf(
-    client: OpencodeClient,
-    directory: string,
-    session: object,
-    signal: AbortSignal,
-  ): Promise<SessionDefaults> {
-    const config = record(
-      await ask('GET /config', signal, (options) => client.config.get({ directory }, options)).catch(
-        rethrow('The configuration could not be read'),
-      ),
-    );
-    const known = record(session);
-    const last = record(known['model']);
-    const [providerId, modelId] = [text(last['providerID']), text(last['id'])];
-    const model =
-      providerId !== undefined && modelId !== undefined ? `${providerId}/${modelId}` : text(config['model']);
-    const agent = text(known['agent']) ?? text(config['default_agent']) ?? BUILT_IN_AGENT;
-    return { agent, ...(model === undefined ? {} : { model }) };
-  }
-}
-
-/** The server takes any directory, also one that does not exist; a prompt there fails in odd ways. */
-async function expectWorktree(directory: string): Promise<void> {
-  if (!isAbsolute(directory)) throw invalidOption('directory', 'an absolute path', directory);
-  const found = await stat(directory).catch(() => undefined);
-  if (!found?.isDirectory())
-    throw invalidOption('directory', 'an existing directory', `${found ? 'a file' : 'nothing'} at ${directory}`);
-}
-
-function rethrow(what: string): (error: unknown) => never {
-  return (error) => {
-    throw toSupervisorError(error, what);
-  };
-}
-
-function toBackendSession(session: Readonly<Record<string, unknown>>): BackendSession {
-  const updatedAt = isoTime(record(session['time'])['updated']);
-  const title = text(session['title']);
-  const directory = text(session['directory']);
-  return {
-    id: text(session['id']) ?? '',
-    ...(title === undefined ? {} : { title }),
-    ...(directory === undefined ? {} : { directory }),
-    ...(updatedAt === undefined ? {} : { updatedAt }),
-  };
 }

@@ -12,6 +12,7 @@ const TELLING: ReadonlySet<string> = new Set(['ERR_AUTH_REQUIRED', 'ERR_CONFIG_I
 
 /** A server that somebody else runs. Nothing here starts, signals or ends anything. */
 export class ExternalServer implements ServerSource {
+  readonly isOurs = false;
   readonly pid = undefined;
   readonly recovery = undefined;
   readonly address: ServerAddress;

@@ -17,6 +17,7 @@ import type { ServerSource } from './server-source.ts';
 
 /** A server of ours: its process lives, and the configuration that each is started with. */
 export class ManagedServer implements ServerSource {
+  readonly isOurs = true;
   readonly recovery: RecoveryPort;
   readonly directory: string;
   readonly #options: LaunchOptions;

@@ -3,6 +3,8 @@ import type { ServerAddress } from './requests.ts';
 
 /** Whose server it is, and how its current life is reached. */
 export interface ServerSource {
+  /** We started it, on this machine. */
+  readonly isOurs: boolean;
   readonly address: ServerAddress | undefined;
   readonly pid: number | undefined;
   readonly generation: number;

@@ -55,6 +55,7 @@ async function cancelAll(
   let phase: Phase = 'at once';
   const supervisor = createSupervisor({
     backends: { agent: agent.backend(world) },
+    stateDirectory: world.directory('supervisor-state'),
     onPermission: () => (phase === 'permission pending' ? undefined : { outcome: 'allow_once' }),
   });
   const settlements = countSettlements(supervisor);

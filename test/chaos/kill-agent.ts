@@ -45,6 +45,7 @@ async function kill(
   const restart = { maxRestarts: 2 * runs + 1, windowMs: 3_600_000, backoff: { baseMs: 1, maxMs: 1 } };
   const supervisor = createSupervisor({
     backends: { agent: agent.backend(world, { restart }) },
+    stateDirectory: world.directory('supervisor-state'),
     onPermission: () => ({ outcome: 'allow_once' }),
   });
   const settlements = countSettlements(supervisor);

@@ -41,7 +41,10 @@ async function kill(
 ): Promise<readonly KilledTurn[]> {
   const turns: KilledTurn[] = [];
   const restart = { maxRestarts: runs + 1, windowMs: 3_600_000, backoff: { baseMs: 1, maxMs: 1 } };
-  const supervisor = createSupervisor({ backends: { code: world.backend({ restart }) } });
+  const supervisor = createSupervisor({
+    backends: { code: world.backend({ restart }) },
+    stateDirectory: world.directory('supervisor-state'),
+  });
   const settlements = countSettlements(supervisor);
   try {
     const session = await supervisor.openSession({ backend: 'code', directory: world.directory() });

@@ -118,7 +118,10 @@ function eventName(type: string): string {
 
 function guardName(guard: unknown): string {
   if (guard === undefined) return '';
-  return typeof guard === 'string' ? guard : ((guard as { type?: string }).type ?? 'inline');
+  if (typeof guard === 'string') return guard;
+  const { type = 'inline', params } = guard as { type?: string; params?: unknown };
+  const values = typeof params === 'object' && params !== null ? Object.values(params).map(String) : [];
+  return [type, ...values].join(' ');
 }
 
 function actionName(action: unknown): string {

@@ -162,7 +162,7 @@ describe('a server that starts', () => {
   it.each([['says-it-in-pieces'], ['says-it-twice'], ['leaves-its-pipes-to-a-child']])(
     'is ready though it %s',
     async (behaviour) => {
-      expect(await start(misbehaving(behaviour))).toMatchObject({ state: 'healthy', version: '1.0.0' });
+      expect(await start(misbehaving(behaviour))).toMatchObject({ state: 'healthy', version: '1.18.0' });
     },
   );
 

@@ -60,7 +60,7 @@ class Scene {
   async play(move: Move): Promise<void> {
     const { backend, supervisor, clock } = this.world;
     if (move.do === 'wait') return clock.advance(move.ms);
-    if (isOperation(move.do)) return this.#call(move.do);
+    if (isOperation(move.do)) this.#call(move.do);
     if (move.do === 'crash') backend.lives.at(-1)?.end();
     if (move.do === 'slow-boot' || move.do === 'quick-boot') this.#isBootSlow = move.do === 'slow-boot';
     if (move.do === 'slow-stop' || move.do === 'quick-stop') this.#isStopSlow = move.do === 'slow-stop';
@@ -96,10 +96,8 @@ class Scene {
   #call(name: Operation): void {
     const call: Call = { name, isOvertaken: false, status: undefined };
     this.calls.push(call);
-    void this.world.supervisor
-      .backend('code')
-      [name]()
-      .then((status) => (call.status = status));
+    const handle = this.world.supervisor.backend('code');
+    void handle[name]().then((status) => (call.status = status));
   }
 
   #boot(life: FakeLife): void {

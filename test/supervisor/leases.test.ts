@@ -64,4 +64,84 @@ describe('a lease', () => {
     await expect(supervisor.backend('code').acquire()).rejects.toMatchObject({ code: 'ERR_BACKEND_EXITED' });
     expect(backend.lives).toHaveLength(1);
   });
+
+  it('is handed out to several at once: their probes overlap, and nobody waits for another', async () => {
+    const { backend, supervisor } = fakeWorld();
+    await supervisor.backend('code').start();
+    const answers: (() => void)[] = [];
+    backend.onProbe = () => new Promise((resolve) => answers.push(resolve));
+    const asked = [1, 2, 3].map(() => supervisor.backend('code').acquire());
+    await settled();
+    expect(answers).toHaveLength(3);
+    for (const answer of answers) answer();
+    const [one, ...others] = await Promise.all(asked);
+    for (const other of others) expect(other).toBe(one);
+  });
+
+  it('does not keep others from anything while it is being checked', async () => {
+    const { backend, supervisor } = fakeWorld();
+    await supervisor.backend('code').start();
+    backend.onProbe = () => new Promise(() => undefined);
+    const asked = supervisor
+      .backend('code')
+      .acquire()
+      .catch(() => 'given up');
+    await settled();
+    expect((await supervisor.backend('code').stop()).state).toBe('idle');
+    expect((await supervisor.backend('code').start()).state).toBe('healthy');
+    void asked;
+  });
+
+  it('is one of the successor where the server was replaced while it was being checked, and starts nothing more', async () => {
+    const { backend, supervisor } = fakeWorld();
+    await supervisor.backend('code').start();
+    let answer!: () => void;
+    backend.onProbe = () => new Promise((resolve) => (answer = resolve));
+    const asked = supervisor.backend('code').acquire();
+    await settled();
+    await supervisor.backend('code').restart();
+    answer();
+    expect(await asked).toMatchObject({ generation: 2 });
+    expect(backend.lives).toHaveLength(2);
+  });
+
+  it('stays readable when its server is replaced, and knows that it is over', async () => {
+    const { supervisor } = fakeWorld();
+    const old = await supervisor.backend('code').acquire();
+    expect(old.ended.aborted).toBe(false);
+    await supervisor.backend('code').restart();
+    const next = await supervisor.backend('code').acquire();
+    expect([old.generation, old.ended.aborted, next.generation, next.ended.aborted]).toEqual([1, true, 2, false]);
+    expect(old.ended.reason).toMatchObject({ code: 'ERR_BACKEND_EXITED' });
+  });
+
+  it('that is held makes its server needed; given back, it does not, however often it is given back', async () => {
+    const { backend, supervisor, clock } = fakeWorld({ backend: { restart: { when: 'needed' } } });
+    const lease = await supervisor.backend('code').acquire();
+    await supervisor.backend('code').acquire();
+    lease.release();
+    backend.life.end();
+    await clock.advance(60_000);
+    expect([supervisor.status().backends['code']?.state, backend.lives.length]).toEqual(['healthy', 2]);
+    const next = await supervisor.backend('code').acquire();
+    next.release();
+    next.release();
+    lease.release();
+    const other = await supervisor.backend('code').acquire();
+    backend.life.end();
+    await clock.advance(60_000);
+    expect(backend.lives.length).toBe(3);
+    expect(other.ended.aborted).toBe(true);
+    backend.life.end();
+    await clock.advance(60_000);
+    expect([supervisor.status().backends['code']?.state, backend.lives.length]).toEqual(['idle', 3]);
+  });
+
+  it('that nobody can get in time is refused with the last start error', async () => {
+    const { backend, supervisor, clock } = fakeWorld({ supervisor: { openTimeoutMs: 2_000 } });
+    backend.onLaunch = (life) => life.end({ code: 'ERR_BACKEND_EXITED', message: 'the disk is full' });
+    const asked = expect(supervisor.backend('code').acquire()).rejects.toThrow('the disk is full');
+    await clock.advance(2_000);
+    await asked;
+  });
 });

@@ -15,6 +15,7 @@ const warm = gooseAgent.isInstalled ? gooseAgent : opencodeAcpAgent;
 const supervisor = createSupervisor({
   backends: { code: world.backend(), agent: warm.backend(world) },
   onPermission: () => ({ outcome: 'allow_once' }),
+  stateDirectory: world.directory('supervisor-state'),
 });
 supervisor.on('transition', ({ id, kind, from, to, reason }) => {
   if (id === 'code') seen.push(to);

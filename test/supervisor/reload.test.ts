@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { type FakeWorld, fakeWorld } from '../fixtures/fake-world.ts';
+
+const status = ({ supervisor }: FakeWorld) => supervisor.status().backends['code'];
+
+async function busyWorld() {
+  const world = fakeWorld();
+  const session = await world.supervisor.openSession({ backend: 'code', directory: '/project', chatId: 'one' });
+  const turn = session.prompt('work');
+  await world.clock.advance(0);
+  return { ...world, session, turn };
+}
+
+describe('reload()', () => {
+  it('of a server that is down starts nothing: what starts next reads it', async () => {
+    const world = fakeWorld();
+    expect((await world.supervisor.backend('code').reload({ model: 'a/b' })).state).toBe('idle');
+    expect([world.backend.calls, world.backend.lives]).toEqual([['reload {"model":"a/b"}'], []]);
+  });
+
+  it('of a server without turns restarts it at once', async () => {
+    const world = fakeWorld();
+    await world.supervisor.backend('code').start();
+    expect((await world.supervisor.backend('code').reload()).state).toBe('healthy');
+    expect([world.backend.lives.length, status(world)?.restarts]).toEqual([2, 1]);
+  });
+
+  it('lets the turn that runs finish; the next one, also of another chat, waits for the new server', async () => {
+    const { session, turn, ...world } = await busyWorld();
+    const reloaded = world.supervisor.backend('code').reload();
+    const next = session.prompt('next');
+    const other = await world.supervisor.openSession({ backend: 'code', directory: '/project', chatId: 'two' });
+    const third = other.prompt('third');
+    await world.clock.advance(60_000);
+    expect([status(world)?.detail, world.backend.turns.length]).toEqual(['healthy.draining', 1]);
+    world.backend.onTurn = (started) =>
+      (started.onSend = () => queueMicrotask(() => started.complete('on the new one')));
+    world.backend.turn.complete();
+    await world.clock.advance(0);
+    expect((await reloaded).state).toBe('healthy');
+    for (const each of [turn, next, third]) expect((await each.result).outcome).toBe('completed');
+    expect([world.backend.lives.length, status(world)?.instances[0]?.generation]).toEqual([2, 2]);
+  });
+
+  it('is not lost where the server fails a check meanwhile', async () => {
+    const { turn, ...world } = await busyWorld();
+    void world.supervisor.backend('code').reload();
+    world.backend.onProbe = () => Promise.reject(new Error('slow'));
+    await world.clock.advance(10_000);
+    expect(status(world)?.state).toBe('unhealthy');
+    world.backend.onProbe = () => Promise.resolve();
+    await world.clock.advance(10_000);
+    expect(status(world)?.detail).toBe('healthy.draining');
+    world.backend.turn.complete();
+    await turn.result;
+    await world.clock.advance(0);
+    expect([status(world)?.state, world.backend.lives.length]).toEqual(['healthy', 2]);
+  });
+
+  it('is done with a crash or a restart that comes first, and with a stop', async () => {
+    for (const end of ['crash', 'restart', 'stop'] as const) {
+      const world = await busyWorld();
+      const reloaded = world.supervisor.backend('code').reload();
+      await world.clock.advance(0);
+      if (end === 'crash') world.backend.life.end();
+      else await world.supervisor.backend('code')[end]();
+      await world.clock.advance(60_000);
+      expect([(await reloaded).state, world.backend.lives.length]).toEqual(
+        end === 'stop' ? ['idle', 1] : ['healthy', 2],
+      );
+    }
+  });
+
+  it('that is refused rejects, and changes nothing', async () => {
+    const world = fakeWorld();
+    await world.supervisor.backend('code').start();
+    world.backend.onReload = () => Promise.reject(new Error('no such configuration'));
+    await expect(world.supervisor.backend('code').reload({})).rejects.toThrow('no such configuration');
+    expect([status(world)?.state, world.backend.lives.length]).toEqual(['healthy', 1]);
+  });
+
+  it('that the server took over while it runs starts the proof of that configuration anew', async () => {
+    const world = fakeWorld({ backend: { recovery: { provenAfterMs: 60_000 } } });
+    await world.supervisor.backend('code').start();
+    await world.clock.advance(50_000);
+    world.backend.onReload = () => Promise.resolve({ kind: 'applied', configId: 'another' });
+    await world.supervisor.backend('code').reload();
+    await world.clock.advance(59_000);
+    expect(world.backend.recovery.calls).toEqual([]);
+    await world.clock.advance(1_000);
+    expect([world.backend.recovery.calls, world.backend.lives.length]).toEqual([['proven'], 1]);
+  });
+});

@@ -1,0 +1,143 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expectVersion } from '../../../adapters/opencode/accepted-version.ts';
+import { opencode, type OpencodeOptions } from '../../../adapters/opencode/index.ts';
+import { secretsIn } from '../../../adapters/opencode/launch-plan.ts';
+import { resolveCommand } from '../../../adapters/opencode/launcher.ts';
+import { type LaunchOptions, resolveOptions } from '../../../adapters/opencode/options.ts';
+
+let root: string;
+beforeEach(() => (root = mkdtempSync(join(tmpdir(), 'agent-supervisor-test-'))));
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function launchOf(options: OpencodeOptions): LaunchOptions {
+  const { server } = resolveOptions(options);
+  if ('external' in server) throw new Error('It is not ours.');
+  return server.launch;
+}
+
+function ownProgram(version: string, mode = 0o755): string {
+  const path = join(root, '.opencode', 'bin', `opencode-v${version}`);
+  mkdirSync(join(root, '.opencode', 'bin'), { recursive: true });
+  writeFileSync(path, '');
+  chmodSync(path, mode);
+  return path;
+}
+
+describe('the program that is started', () => {
+  it('is looked up in PATH by its name, taken as it is where its path is absolute, and begins at cwd otherwise', async () => {
+    expect(await resolveCommand(launchOf({}))).toBe('opencode');
+    expect(await resolveCommand(launchOf({ command: 'oc', cwd: root }))).toBe('oc');
+    expect(await resolveCommand(launchOf({ command: '/opt/oc', cwd: root }))).toBe('/opt/oc');
+    expect(await resolveCommand(launchOf({ command: './node_modules/.bin/oc', cwd: root }))).toBe(
+      join(root, 'node_modules/.bin/oc'),
+    );
+  });
+
+  it("is the project's own where an exact version and the directory were chosen, and it can be executed", async () => {
+    const own = ownProgram('1.18.33');
+    expect(await resolveCommand(launchOf({ cwd: root, version: '1.18.33' }))).toBe(own);
+    expect(await resolveCommand(launchOf({ cwd: root, version: 'v1.18.33' }))).toBe(own);
+    expect(await resolveCommand(launchOf({ cwd: root, version: '^1.18.0' }))).toBe('opencode');
+    expect(await resolveCommand(launchOf({ cwd: root, version: '1.18.34' }))).toBe('opencode');
+    expect(await resolveCommand(launchOf({ cwd: root }))).toBe('opencode');
+    expect(await resolveCommand(launchOf({ cwd: root, version: '1.18.33', command: 'mine' }))).toBe('mine');
+    ownProgram('1.18.33', 0o644);
+    expect(await resolveCommand(launchOf({ cwd: root, version: '1.18.33' }))).toBe('opencode');
+  });
+});
+
+describe('the version of a server', () => {
+  const rules = (version?: string, allowVulnerable = false) => ({
+    allowVulnerable,
+    ...(version === undefined ? {} : { version }),
+  });
+
+  it.each<[string, string | undefined]>([
+    ['1.18.33', undefined],
+    ['1.18.33', '1.18.33'],
+    [' v1.18.33 ', '1.18.33'],
+    ['1.18.33', '>=1.18'],
+    ['1.19.0-beta.1', '^1.18.0'],
+    ['1.0.216', undefined],
+    ['0.0.0-dev-202601010000', undefined],
+    ['local', undefined],
+    ['', undefined],
+  ])('%j is taken where %j is asked for', (told, range) => {
+    expect(() => expectVersion(told, rules(range), 'it')).not.toThrow();
+  });
+
+  it.each<[string, string | undefined, string]>([
+    ['1.18.34', '1.18.33', 'it is version 1.18.34; expected 1.18.33'],
+    ['', '1.18.33', 'it is version unknown; expected 1.18.33'],
+    ['local', '1.18.33', 'it is version local; expected 1.18.33'],
+    ['1.0.215', undefined, 'CVE-2026-22812'],
+    ['1.0.137', '1.0.137', 'set `allowVulnerable: true`'],
+  ])('%j is refused where %j is asked for', (told, range, message) => {
+    expect(() => expectVersion(told, rules(range), 'it')).toThrow(message);
+  });
+
+  it('that is known to be unsafe is taken where the host insists', () => {
+    expect(() => expectVersion('1.0.215', rules(undefined, true), 'it')).not.toThrow();
+  });
+});
+
+describe('options of a server that somebody else runs', () => {
+  const refused = (options: OpencodeOptions) => {
+    try {
+      opencode(options);
+      return 'taken';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  it('may not be mixed with what starts one of ours', () => {
+    expect(refused({ url: 'http://h:1', command: 'x', port: 1, recovery: {} })).toContain(
+      'got "url and command, port, recovery"',
+    );
+  });
+
+  it.each([
+    ['ftp://h', 'an address such as http://127.0.0.1:4096, got "ftp://h"'],
+    ['nonsense', 'an address such as'],
+    ['http://me:canary@h:1', '`username` and `password` are options'],
+    ['ftp://me:canary@h', 'an address such as'],
+    ['http://h:1/?auth_token=canary', 'an address alone'],
+  ])('do not take %s as an address, and do not repeat what may be secret', (url, message) => {
+    expect(refused({ url })).toContain(message);
+    expect(refused({ url })).not.toContain('canary');
+  });
+
+  it.each([
+    ['http://127.0.0.1:4096/', 'http://127.0.0.1:4096', 4096],
+    ['https://example.test', 'https://example.test', 443],
+    ['http://example.test/opencode/', 'http://example.test/opencode', 80],
+  ])('read %s as %s, port %i', (url, baseUrl, port) => {
+    expect(resolveOptions({ url }).server).toMatchObject({ external: { baseUrl, port } });
+  });
+
+  it.each<[OpencodeOptions, string]>([
+    [{ compactionThreshold: 0 }, 'compactionThreshold: expected a number over 0 and up to 1'],
+    [{ compactionThreshold: 1.1 }, 'compactionThreshold'],
+    [
+      { recovery: { steps: ['pray' as never] } },
+      'recovery.steps[0]: expected one of restart, capture-diagnostics, rollback-config, seed-config',
+    ],
+    [{ recovery: { keepArchives: 0 } }, 'recovery.keepArchives: expected a whole number of at least 1'],
+    [{ recovery: { confirmSeed: 'yes' as never } }, 'recovery.confirmSeed: expected a function'],
+    [{ recovery: { provenAfterMs: 0 } }, 'recovery.provenAfterMs'],
+  ])('%j is refused, and the message says why', (options, message) => {
+    expect(refused(options)).toContain(message);
+  });
+});
+
+describe('the secrets in a configuration', () => {
+  it('are found by their names, however broken it is, and references are none', () => {
+    const broken =
+      '{ "provider": {"x": {"options": {"apiKey": "sk-canary", "api_key":"{env:KEY}" } "token" : "t\\"q" , model: oops';
+    expect(secretsIn(broken)).toEqual(['sk-canary', 't\\"q']);
+  });
+});
