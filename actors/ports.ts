@@ -15,10 +15,5 @@ export type {
   Usage,
 } from './contract/events.ts';
 export type { McpServer, Message } from './contract/session.ts';
-export type {
-  RecoveryStep,
-  SessionCapabilities,
-  SessionChoices,
-  SessionMetadata,
-} from './contract/status.ts';
+export type { RecoveryStep, SessionCapabilities, SessionChoices, SessionMetadata } from './contract/status.ts';
 export type { BackendSession, Clock, Logger } from './contract/supervisor.ts';

@@ -1,10 +1,14 @@
 import { subject, setupLife } from './life-setup.ts';
 import { replaceable } from './life-transitions.ts';
 
-/** The way to a proven server: the same when starting and when restarting. A restart asked for in `preparing` joins. */
+/**
+ * The way to a proven server: the same when starting and when restarting. A restart asked for in `preparing` joins; another
+ * configuration does not: the one before may have been read already.
+ */
 const preparing = setupLife.createStateConfig({
-  description: 'Command, directory, port and password are settled.',
+  description: 'Command, directory, configuration, port and password are settled.',
   on: {
+    'life.reload': replaceable['life.reload'],
     'process.prepared': {
       target: 'launching',
       actions: [

@@ -32,6 +32,8 @@ export class ServerBackend extends LifeRuntime implements Backend {
   readonly definition: ServerDefinition<unknown>;
   readonly driver: BackendDriver<unknown>;
   readonly streams = new Map<string, StreamRuntime>();
+  /** The life whose models' limits are known. */
+  limitsOf: number | undefined;
   /** What the last rung of the ladder did, until its outcome is told. */
   stepNote: { readonly message: string; readonly path?: string } | undefined;
   readonly #carriers = new WeakMap<StreamRuntime, Carrier>();

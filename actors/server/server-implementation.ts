@@ -117,8 +117,11 @@ function serverActions(registry: Registry, observer: ServerObserver) {
 /** [opencode] How much the models can hold: good to know, and nothing else depends on it. */
 function modelLimitsActor(registry: Registry) {
   return asynchronousActor<ServerEvent, LifeSubject>(registry, async ({ backendId }, { signal }) => {
+    const backend = registry.server(backendId);
+    if (backend.limitsOf === backend.generation) return;
     try {
-      await registry.server(backendId).driver.loadLimits(signal);
+      await backend.driver.loadLimits(signal);
+      backend.limitsOf = backend.generation;
     } catch (error) {
       if (signal.aborted) return;
       const message = `How much the models can hold could not be learnt: ${messageOf(error)}`;

@@ -86,7 +86,7 @@ export class FileConfig implements HeldConfig {
   async #put(content: string, current: LaunchConfig, signal: AbortSignal): Promise<string> {
     const archived = await this.#archive.keep(basename(this.#path), current);
     signal.throwIfAborted();
-    this.#original ??= current;
+    if (this.#original === undefined || current.id !== this.#writtenId) this.#original = current;
     this.#writtenId = idOf(content);
     await this.#write(content);
     return archived;

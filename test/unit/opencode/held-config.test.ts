@@ -125,6 +125,15 @@ describe('a configuration file of the user', () => {
     expect(content()).toBe('mended by hand');
   });
 
+  it('is put back as it was found last, also where an earlier rollback had helped', async () => {
+    const config = await provenThenBroken();
+    await config.rollback(never);
+    writeFileSync(file, 'broken again');
+    await config.rollback(never);
+    await config.restore();
+    expect([content(), archives().length]).toEqual(['broken again', 2]);
+  });
+
   it('that did not work is kept once for each content, the oldest go first, and none is overwritten', async () => {
     const config = await provenThenBroken(fileConfig(2));
     const kept: (string | undefined)[] = [];
