@@ -7,15 +7,17 @@ export interface AwaitHealthyOptions {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Whether it is started where it rests. Default true. */
+  readonly start?: boolean;
 }
 
 /**
- * Starts the backend if need be, and resolves when it is proved to work. Rejects when it gives up, is stopped, the
+ * Starts the backend if need be and allowed, and resolves when it is proved to work. Rejects when it gives up, is stopped, the
  * signal aborts, or at the time limit with the last start error.
  */
 export async function awaitHealthy(
   backend: LifeRuntime,
-  { clock, timeoutMs, signal }: AwaitHealthyOptions,
+  { clock, timeoutMs, signal, start = true }: AwaitHealthyOptions,
 ): Promise<void> {
   if (backend.abandoned) throw lastErrorOf(backend);
   backend.changeDemand({ waiters: 1 });
@@ -38,7 +40,7 @@ export async function awaitHealthy(
       const timer = clock.setTimeout(() => settle(() => reject(timeoutError(backend, timeoutMs))), timeoutMs);
       signal?.addEventListener('abort', onAbort, { once: true });
       if (signal?.aborted) return onAbort();
-      backend.send({ type: 'life.start' }); // Behind a stop or a restart that is on its way, and of no effect where it works.
+      if (start) backend.send({ type: 'life.start' }); // Behind a stop or a restart that is on its way, and of no effect where it works.
       void commandsDone().then(() => {
         isAsked = true;
         if (backend.isAvailable) settle(resolve);

@@ -33,7 +33,8 @@ export class Acquisition {
     const finding = await this.#find(signal);
     if (finding === 'alive') return;
     if (finding !== 'replaced') await this.#giveUpOn(finding.silent, leftMs(), signal);
-    await awaitHealthy(this.#backend, { clock, timeoutMs: leftMs(), signal });
+    // Whoever stopped it meanwhile has the last word.
+    await awaitHealthy(this.#backend, { clock, timeoutMs: leftMs(), signal, start: false });
   }
 
   /** Asks the life that is there. A life that ended meanwhile says nothing about the next one. */

@@ -53,8 +53,7 @@ export class ManagedServer implements ServerSource {
 
   launch(generation: number, observer: LifeObserver): ProcessLife {
     const { allowNested } = this.#environment;
-    const load = () => this.#config.load();
-    this.#life = new ServerLife({ options: this.#options, allowNested, load, generation, observer });
+    this.#life = new ServerLife({ options: this.#options, allowNested, held: this.#config, generation, observer });
     return this.#life;
   }
 

@@ -9,7 +9,7 @@ import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
 import { expectNotNested, isSupervisedChild } from '../process/nesting.ts';
 import { PRIVATE_NAME, Redactor } from '../process/redaction.ts';
 import { nextChildMark } from '../process/run-identity.ts';
-import type { LaunchConfig } from './config/held-config.ts';
+import type { HeldConfig, LaunchConfig } from './config/held-config.ts';
 import { NEVER_INHERITED, PrivateConfig, secretsIn, serveArguments, serveEnvironment } from './launch-plan.ts';
 import { portOf } from './external-options.ts';
 import { resolveCommand } from './launcher.ts';
@@ -28,8 +28,8 @@ const STDERR_TAIL = 2_000;
 export interface ServerLifePlan {
   readonly options: LaunchOptions;
   readonly allowNested: boolean;
-  /** The configuration of this life. */
-  readonly load: () => Promise<LaunchConfig>;
+  /** Who holds the configuration of this life. */
+  readonly held: Pick<HeldConfig, 'load' | 'owns'>;
   readonly generation: number;
   readonly observer: LifeObserver;
 }
@@ -135,7 +135,7 @@ export class ServerLife implements ProcessLife {
     expectNotNested('opencode serve', { allowNested, nested: this.#options.nested ?? isSupervisedChild() });
     await expectDirectory(this.#options.cwd);
     this.#command = await resolveCommand(this.#options);
-    this.#config = await this.#plan.load();
+    this.#config = await this.#plan.held.load();
     for (const secret of secretsIn(this.#config.content)) this.redactor.add(secret);
     this.#port = this.#options.port === 0 ? await portOn(this.#options.hostname) : this.#options.port;
     if (this.#config.object) this.#private = new PrivateConfig(this.#config.object, this.redactor);
@@ -183,8 +183,8 @@ export class ServerLife implements ProcessLife {
   #startFailure(end: ProcessEnd): Failure {
     if (end.error) return spawnFailure(this.#command, end.error);
     const stderr = this.stderrTail(STDERR_TAIL);
-    const refused = configRefusal(stderr);
-    if (refused) return refused;
+    const path = refusedConfig(stderr);
+    if (path !== undefined) return configRefusal(path, this.#plan.held.owns(path));
     const how = end.signal === null ? `code ${end.code ?? 'unknown'}` : `signal ${end.signal}`;
     const message = `opencode serve exited before ready (${how}); stderr: ${stderr}`;
     const isPortTaken = /ServeError|EADDRINUSE/.test(stderr);
@@ -203,12 +203,18 @@ async function expectDirectory(path: string): Promise<void> {
   throw invalidOption('cwd', 'an existing directory', `${found ? 'a file' : 'nothing'} at ${path}`);
 }
 
-/** [opencode] With a broken configuration of the user's own, beside that of a project, the server does not even start. */
-function configRefusal(stderr: string): Failure | undefined {
-  const path = /Configuration is invalid at (\S+)/.exec(stderr)?.[1];
-  if (path === undefined) return undefined;
-  const message = `opencode serve exited before ready: the configuration ${path} has values that opencode does not accept. Correct it and try again.`;
-  return { code: 'ERR_CONFIG_INVALID', reason: 'foreign-config', message };
+/**
+ * [opencode] With a broken configuration of the user's own, beside that of a project, the server does not even start. What
+ * it says then names the file, and repeats what is in it.
+ */
+function refusedConfig(stderr: string): string | undefined {
+  const match = /Config file at (.+) is not valid JSON|Configuration is invalid at (.+?)(?:: |$)/m.exec(stderr);
+  return match?.[1] ?? match?.[2];
+}
+
+function configRefusal(path: string, isOwn: boolean): Failure {
+  const message = `opencode serve exited before ready: it does not accept the configuration ${path}. Correct it and try again.`;
+  return { code: 'ERR_CONFIG_INVALID', reason: isOwn ? 'own-config' : 'foreign-config', message };
 }
 
 async function portOn(hostname: string): Promise<number> {

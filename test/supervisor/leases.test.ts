@@ -144,4 +144,21 @@ describe('a lease', () => {
     await clock.advance(2_000);
     await asked;
   });
+
+  it('that waits for a server to be replaced is refused where somebody stops that server: the stop has the last word', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    await supervisor.backend('code').start();
+    backend.life.onStop = () => void clock.setTimeout(() => backend.life.end(), 1_000);
+    backend.onProbe = silent;
+    const asked = expect(supervisor.backend('code').acquire()).rejects.toMatchObject({ code: 'ERR_STOPPED' });
+    await settled();
+    const stopped = supervisor.backend('code').stop();
+    await clock.advance(60_000);
+    await asked;
+    expect([(await stopped).state, supervisor.status().backends['code']?.state, backend.lives.length]).toEqual([
+      'idle',
+      'idle',
+      1,
+    ]);
+  });
 });
