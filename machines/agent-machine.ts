@@ -1,6 +1,5 @@
-import { NO_LIFE } from './policies/process-life.ts';
 import { agentBoot } from './agent-boot.ts';
-import { setupLife } from './life-setup.ts';
+import { beforeLife, setupLife } from './life-setup.ts';
 import {
   failed,
   health,
@@ -16,12 +15,7 @@ import { demand, whenCheckFails, whenDrained, whenReloaded, whenUp } from './lif
 /** One warm agent and its process lives. */
 export const agentMachine = setupLife.createMachine({
   id: 'agent',
-  context: ({ input }) => ({
-    ...input,
-    ...NO_LIFE,
-    port: null,
-    streamGroups: [],
-  }),
+  context: beforeLife,
   entry: 'announce',
   initial: 'idle',
   on: { 'life.demandChanged': { actions: { type: 'noteDemand', params: demand } } },

@@ -1,5 +1,4 @@
-import { NO_LIFE } from './policies/process-life.ts';
-import { setupLife, subject } from './life-setup.ts';
+import { beforeLife, setupLife, subject } from './life-setup.ts';
 import { health, idle, unhealthy } from './life-states.ts';
 import { whenCheckFails } from './life-transitions.ts';
 import { rest, streams, whenHealthy } from './server-states.ts';
@@ -21,12 +20,7 @@ const whenUp = {
 /** A server that somebody else runs: connected to and asked, never started, never signalled, never ended. */
 export const externalMachine = setupLife.createMachine({
   id: 'external',
-  context: ({ input }) => ({
-    ...input,
-    ...NO_LIFE,
-    port: input.knownPort ?? null,
-    streamGroups: [],
-  }),
+  context: beforeLife,
   entry: 'announce',
   initial: 'idle',
   on: streams,

@@ -22,6 +22,7 @@ import {
   failing,
   isOverIntensity,
   nextStep,
+  NO_LIFE,
   nextVerdict,
   notReady,
   overIntensity,
@@ -35,6 +36,14 @@ export const subject = ({ context }: { context: LifeContext }): LifeSubject => (
   backendId: context.backendId,
   agentId: context.agentId,
   generation: context.generation,
+});
+
+/** Before the first life. */
+export const beforeLife = ({ input }: { input: LifeInput }): LifeContext => ({
+  ...input,
+  ...NO_LIFE,
+  port: input.knownPort ?? null,
+  streamGroups: [],
 });
 
 /** Types, actions, guards and delays of the charts of process lives; their states are in the `life-*`, `server-*` and `agent-*` files. */

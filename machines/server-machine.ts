@@ -1,6 +1,5 @@
-import { NO_LIFE } from './policies/process-life.ts';
 import { ladder, ladderVerdicts } from './ladder-states.ts';
-import { setupLife, subject } from './life-setup.ts';
+import { beforeLife, setupLife, subject } from './life-setup.ts';
 import {
   failed,
   health,
@@ -23,12 +22,7 @@ const reconfigured = {
 /** A server of ours, and its process lives. */
 export const serverMachine = setupLife.createMachine({
   id: 'server',
-  context: ({ input }) => ({
-    ...input,
-    ...NO_LIFE,
-    port: null,
-    streamGroups: [],
-  }),
+  context: beforeLife,
   entry: 'announce',
   initial: 'idle',
   on: streams,
