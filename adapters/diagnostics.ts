@@ -7,8 +7,8 @@ import { VERSION } from './version.ts';
 
 const MASK = '[redacted]';
 
-/** A flag whose value is the next argument. */
-const SECRET_FLAG = /^--?[\w-]*(key|token|secret|passw|credential)[\w-]*$/i;
+/** A flag whose value is the next argument, or follows in this one. */
+const SECRET_FLAG = /^(--?[\w-]*(?:key|token|secret|passw|credential|auth)[\w-]*)(?:$|=)/i;
 
 export interface DiagnosticsPlace {
   /** The state directory. */
@@ -45,7 +45,9 @@ export function withoutSecrets(value: unknown, redactor: Redactor, name = ''): u
   if (typeof value === 'object' && value !== null)
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutSecrets(item, redactor, key)]));
   if (typeof value !== 'string') return value;
-  return PRIVATE_NAME.test(name) ? MASK : redactor.redact(value);
+  if (PRIVATE_NAME.test(name)) return MASK;
+  const flag = SECRET_FLAG.exec(value)?.[1];
+  return flag !== undefined && flag !== value ? `${flag}=${MASK}` : redactor.redact(value);
 }
 
-const isFlag = (item: unknown): boolean => typeof item === 'string' && SECRET_FLAG.test(item);
+const isFlag = (item: unknown): boolean => typeof item === 'string' && SECRET_FLAG.exec(item)?.[1] === item;

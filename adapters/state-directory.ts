@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 
@@ -25,19 +25,34 @@ export const fileName = (text: string): string => text.replaceAll(/[^A-Za-z0-9._
 export const stampOf = (wallMs: number): string => new Date(wallMs).toISOString().replaceAll(':', '-');
 
 /** Writes a new file; there is none of that name yet. Rejects with `EEXIST` otherwise. */
-export async function writeNew(path: string, content: string): Promise<void> {
+export async function writeNew(path: string, content: string | Buffer): Promise<void> {
   const file = await open(path, 'wx', OWNER_ONLY);
   await file.writeFile(content).finally(() => file.close());
 }
 
-/** Puts the content in the place of a file, whole or not at all, and with the mode given. */
-export async function replaceFile(path: string, content: string, mode: number = OWNER_ONLY): Promise<void> {
+/** Whose a file is, and who may do what with it. */
+export interface Ownership {
+  readonly mode: number;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/**
+ * Puts the content in the place of a file, whole or not at all, with the owner and the mode given. Rejects where the owner
+ * cannot be kept.
+ */
+export async function replaceFile(
+  path: string,
+  content: Buffer,
+  owner: Ownership = { mode: OWNER_ONLY },
+): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
   try {
-    const file = await open(temporary, 'wx', mode);
+    const file = await open(temporary, 'wx', OWNER_ONLY);
     try {
-      await file.chmod(mode); // What the umask took away.
       await file.writeFile(content);
+      await keepOwner(file, owner);
+      await file.chmod(owner.mode);
       await file.sync();
     } finally {
       await file.close();
@@ -47,6 +62,13 @@ export async function replaceFile(path: string, content: string, mode: number = 
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+/** A host that runs as another user, such as root, must not take a file away from its owner. */
+async function keepOwner(file: FileHandle, { uid, gid }: Ownership): Promise<void> {
+  if (uid === undefined || gid === undefined) return;
+  const own = await file.stat();
+  if (own.uid !== uid || own.gid !== gid) await file.chown(uid, gid);
 }
 
 /** Removes all but the last `kept` files of a kind, by name. */

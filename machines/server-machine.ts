@@ -52,7 +52,7 @@ export const serverMachine = setupLife.createMachine({
           id: 'draining',
           description: 'A new life is wanted; the turns that run may finish, the next ones wait for it.',
           always: { target: '#recovering', guard: 'isFree', actions: ['forgetFailure', 'forgetLadder'] },
-          on: { ...whenDrained, 'life.reload': { actions: [] } },
+          on: { ...whenDrained, 'life.reload': { actions: [] }, 'life.reconfigured': { actions: reconfigured } },
         },
       },
       on: {

@@ -1,6 +1,9 @@
 import type { KeepAlive } from '../defaults/keep-alive.ts';
+import type { LifecycleState } from '../contract/status.ts';
 import { commandsDone } from './await-healthy.ts';
 import type { LifeRuntime, StateChange } from './life-runtime.ts';
+
+const isDown = (state: LifecycleState): boolean => state === 'failed' || state === 'idle';
 
 /** What a host may ask of process lives; each call resolves when what was asked for is done, or cannot be. */
 export class LifeControl {
@@ -24,7 +27,8 @@ export class LifeControl {
     const life = this.#life;
     if (life.abandoned || life.state === 'idle' || life.state === 'stopping') return { rested: Promise.resolve() };
     life.isDraining = life.isAvailable;
-    const rested = this.nextRest();
+    const { generation } = life;
+    const rested = this.#until(({ to }) => isDown(to) || (to === 'healthy' && life.generation > generation));
     life.send({ type: 'life.reload' });
     await commandsDone();
     return { rested };
@@ -47,7 +51,7 @@ export class LifeControl {
 
   /** The next state in which it rests: up, down, or given up. */
   nextRest(): Promise<void> {
-    return this.#until(({ to }) => to === 'healthy' || to === 'failed' || to === 'idle');
+    return this.#until(({ to }) => to === 'healthy' || isDown(to));
   }
 
   #until(matches: (change: StateChange) => boolean): Promise<void> {

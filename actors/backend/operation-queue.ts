@@ -4,7 +4,7 @@ type Work<T> = () => Promise<T>;
 
 interface Operation<T> {
   readonly kind: OperationKind;
-  work: Work<T>;
+  readonly work: Work<T>;
   readonly done: Promise<T>;
   readonly settle: (outcome: Promise<T>) => void;
 }
@@ -22,8 +22,7 @@ export class OperationQueue<T> {
     const line = { running: running?.kind, waiting: this.#waiting.map((operation) => operation.kind) };
     const admission = admitOperation(kind, line);
     if (admission === 'join-running' && running) return running.done;
-    if (admission === 'supersede' && waiting) waiting.work = work;
-    if (waiting && admission !== 'clear') return waiting.done;
+    if (admission === 'join-waiting' && waiting) return waiting.done;
     return this.#enter(newOperation(kind, work), admission);
   }
 

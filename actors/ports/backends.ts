@@ -85,8 +85,10 @@ export interface BackendDriver<L> {
   retire(session: DriverSession, signal: AbortSignal): Promise<void>;
   /** Agent session ids of the subagents seen. */
   spawnedSessions(): ReadonlySet<string>;
-  /** Takes over a configuration, or reads its own again. Rejects where that is not possible, and then nothing has changed. */
-  reload(config: unknown, signal: AbortSignal): Promise<Reload>;
+  /** Another configuration, from the next life on. Throws `ERR_INVALID_OPTION`, or `ERR_UNSUPPORTED`. */
+  configure(config: unknown): void;
+  /** Reads its files again. Rejects where they do not work, or there are none of ours: then nothing has changed. */
+  reload(signal: AbortSignal): Promise<Reload>;
   /** Learns how much the models of the current life can hold. */
   loadLimits(signal: AbortSignal): Promise<void>;
   /** Tokens that a model can hold, where that is known. */

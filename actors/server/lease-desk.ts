@@ -3,6 +3,7 @@ import type { ServerBackend } from './server-backend.ts';
 interface LentLease {
   readonly ended: AbortSignal;
   readonly value: unknown;
+  readonly generation: number;
   holders: number;
 }
 
@@ -18,7 +19,8 @@ export class LeaseDesk {
   /** The lease of the current life, to one more holder. */
   lend(): unknown {
     const ended = this.#backend.lifeEnded;
-    const lease = this.#current?.ended === ended ? this.#current : this.#create(ended);
+    const isSame = this.#current?.ended === ended && this.#current.generation === this.#backend.generation;
+    const lease = isSame && this.#current ? this.#current : this.#create(ended);
     lease.holders += 1;
     if (lease.holders === 1) this.#backend.changeDemand({ waiters: 1 });
     return lease.value;
@@ -28,6 +30,7 @@ export class LeaseDesk {
     const { driver, generation } = this.#backend;
     const lease: LentLease = {
       ended,
+      generation,
       value: driver.lease({ generation, ended, release: () => this.#release(lease, 1) }),
       holders: 0,
     };

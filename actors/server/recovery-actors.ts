@@ -62,7 +62,8 @@ function reportOf(backend: ServerBackend, { failure, attempted }: StepInput): Re
 
 /** What is told of a rung when its outcome is known. */
 export function takenStep(backend: ServerBackend, step: RecoveryStep, outcome: TakenStep['outcome']): TakenStep {
-  const note = backend.stepNote ?? { message: 'The process was started again.' };
+  const silent = step === 'restart' ? 'The process was started again.' : 'It did not come to an end in time.';
+  const note = backend.stepNote ?? { message: silent };
   backend.stepNote = undefined;
   return { step, outcome, ...note };
 }

@@ -6,6 +6,7 @@ import { withLimit } from '../clock-loop.ts';
 import type { BackendStatus } from '../contract/status.ts';
 import type { BackendHandle, BackendSession } from '../contract/supervisor.ts';
 import { SupervisorError } from '../errors.ts';
+import type { Reload } from '../ports.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
 import { expectAbsolutePath, expectObject, expectSignal, expectString, optional } from '../validation.ts';
 import { Acquisition } from './acquisition.ts';
@@ -26,6 +27,8 @@ export class ServerHandle implements BackendHandle {
   readonly #acquisition: Acquisition;
   /** A new life that was asked for, and waits for the turns that run. */
   #renewal: Promise<void> | undefined;
+  /** A configuration was given that no life has been started with. */
+  #isConfigNew = false;
 
   constructor(runtime: SupervisorRuntime, backend: ServerBackend) {
     this.#runtime = runtime;
@@ -46,7 +49,11 @@ export class ServerHandle implements BackendHandle {
     optional(signal, (value) => expectSignal('signal', value));
     this.#expectRunning();
     await this.#acquisition.alive(options.signal).finally(this.#runtime.keepAlive.hold());
-    return this.#leases.lend();
+    if (this.#backend.isAvailable) return this.#leases.lend();
+    const { id } = this.#backend;
+    throw new SupervisorError('ERR_BACKEND_EXITED', `The backend ${id} ended when its lease was asked for.`, {
+      backend: id,
+    });
   }
 
   async restart(reason = 'the host asked'): Promise<BackendStatus> {
@@ -59,7 +66,8 @@ export class ServerHandle implements BackendHandle {
   async reload(config?: unknown): Promise<BackendStatus> {
     const letGo = this.#runtime.keepAlive.hold();
     try {
-      await this.#operate('reload', () => this.#reload(config));
+      this.#configure(config);
+      await this.#operate('reload', () => this.#reload());
       await this.#renewal;
     } finally {
       letGo();
@@ -110,12 +118,18 @@ export class ServerHandle implements BackendHandle {
     return this.#runtime.state === 'running';
   }
 
+  /** What is given counts from the next life on, whatever becomes of this call. */
+  #configure(config: unknown): void {
+    if (config === undefined || !this.#isRunning) return;
+    this.#backend.driver.configure(config);
+    this.#isConfigNew = true;
+  }
+
   /** What takes effect at once is told to the chart; the rest waits for the turns that run, and holds up nothing else. */
-  async #reload(config: unknown): Promise<void> {
+  async #reload(): Promise<void> {
     if (!this.#isRunning) return;
-    const { clock } = this.#runtime;
-    const { driver, lifeEnded } = this.#backend;
-    const outcome = await withLimit(clock, RELOAD_LIMIT_MS, lifeEnded, (signal) => driver.reload(config, signal));
+    const outcome: Reload = this.#isConfigNew ? { kind: 'renewal' } : await this.#reread();
+    this.#isConfigNew = false;
     if (outcome.kind === 'applied') {
       this.#backend.send({ type: 'life.reconfigured', configId: outcome.configId });
       return;
@@ -123,6 +137,18 @@ export class ServerHandle implements BackendHandle {
     const { rested } = await this.#control.renew();
     this.#renewal = rested;
     if (!this.#backend.isDraining) await rested;
+  }
+
+  /** Where the server ends meanwhile, the next life reads what there is to read. */
+  async #reread(): Promise<Reload> {
+    const { clock } = this.#runtime;
+    const { driver, lifeEnded } = this.#backend;
+    try {
+      return await withLimit(clock, RELOAD_LIMIT_MS, lifeEnded, (signal) => driver.reload(signal));
+    } catch (error) {
+      if (lifeEnded.aborted) return { kind: 'renewal' };
+      throw error;
+    }
   }
 
   #healthy(signal?: AbortSignal): Promise<void> {

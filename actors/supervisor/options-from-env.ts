@@ -38,7 +38,7 @@ export function optionsFromEnv(env: Environment): EnvironmentOptions {
     hostname: given(env, 'OPENCODE_HOST'),
     port: whole(env, 'OPENCODE_SERVER_PORT', 0, 65_535),
     username: given(env, 'OPENCODE_SERVER_USERNAME'),
-    password: given(env, 'OPENCODE_SERVER_PASSWORD'),
+    password: env['OPENCODE_SERVER_PASSWORD'] === '' ? undefined : env['OPENCODE_SERVER_PASSWORD'],
     nested: isManaged(env['OPENCODE_ORCHESTRATOR_MANAGED']) ? true : undefined,
     health: Object.keys(health).length > 0 ? health : undefined,
   });

@@ -1,4 +1,4 @@
-import { lt, satisfies, valid } from 'semver';
+import { coerce, lt, satisfies } from 'semver';
 import { SupervisorError } from '../../actors/errors.ts';
 
 /** Older servers let every page that a user visits run commands: CVE-2026-22812. */
@@ -19,12 +19,14 @@ export function expectVersion(told: string, { version: range, allowVulnerable }:
   }
   if (allowVulnerable || !isVulnerable(version)) return;
   const advice = `Versions before ${SAFE_SINCE} run commands for whoever asks (CVE-2026-22812). Update it, or set \`allowVulnerable: true\`.`;
-  throw new SupervisorError('ERR_VERSION_MISMATCH', `${who} is version ${version}. ${advice}`, {
+  throw new SupervisorError('ERR_VERSION_MISMATCH', `${who} is version ${version || 'unknown'}. ${advice}`, {
     reason: 'vulnerable',
   });
 }
 
-/** Builds from source say 0.0.0, and what says nothing that can be compared cannot be judged. */
+/** Builds from source say 0.0.0, or `local`. One that says nothing at all is older than the answer. */
 function isVulnerable(version: string): boolean {
-  return valid(version) !== null && !version.startsWith('0.0.0') && lt(version, SAFE_SINCE);
+  if (version === '') return true;
+  const known = coerce(version);
+  return known !== null && !version.startsWith('0.0.0') && lt(known, SAFE_SINCE);
 }

@@ -44,7 +44,7 @@ export interface OpencodeLease {
 }
 
 /** Limit for giving up what the server holds of a directory, in milliseconds. */
-const DISPOSE_LIMIT_MS = 10_000;
+const DISPOSE_LIMIT_MS = 5_000;
 
 /** An opencode server, whoever runs it: its events and its sessions. */
 export class OpencodeDriver implements BackendDriver<OpencodeLease> {
@@ -61,7 +61,7 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     this.#source = source;
     this.#environment = environment;
     this.#compactionThreshold = compactionThreshold;
-    this.#directories = new Directories((directory) => this.#dispose(directory), environment.logger);
+    this.#directories = new Directories((directory) => this.#disposeQuiet(directory), environment.logger);
   }
 
   get recovery(): RecoveryPort | undefined {
@@ -98,19 +98,19 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     return this.#limits.get(`${providerId}/${modelId}`);
   }
 
+  configure(config: unknown): void {
+    this.#source.configure(config);
+  }
+
   /** A configuration that does not work changes nothing: it is tried where nobody works. */
-  async reload(config: unknown, signal: AbortSignal): Promise<Reload> {
-    if (config !== undefined) {
-      this.#source.configure(config);
-      return { kind: 'renewal' };
-    }
-    const address = this.#source.address;
-    if (!address) return { kind: 'renewal' };
-    const configId = await this.#source.configId();
-    await probeConfiguration(address, signal);
-    if (this.#source.directory !== undefined) await this.#directories.use(this.#source.directory);
+  async reload(signal: AbortSignal): Promise<Reload> {
+    const config = await this.#source.reread();
+    if (!this.#source.isRunning) return { kind: 'renewal' };
+    await probeConfiguration(this.#address(), signal);
+    if (this.#source.directory !== undefined) this.#directories.know(this.#source.directory);
     await this.#directories.refreshAll();
-    return { kind: 'applied', configId };
+    this.#source.reconfigured(config);
+    return { kind: 'applied', configId: config.id };
   }
 
   lastSeenAt(): number {
@@ -203,7 +203,19 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     return this.#demultiplexer.spawned;
   }
 
-  #dispose(directory: string, signal: AbortSignal = AbortSignal.timeout(DISPOSE_LIMIT_MS)): Promise<unknown> {
+  /** Others may work there, with a client of their own: they are not cut off either. */
+  async #disposeQuiet(directory: string): Promise<boolean> {
+    const signal = AbortSignal.timeout(DISPOSE_LIMIT_MS);
+    const client = this.#client(directory);
+    const working = await ask('GET /session/status', signal, (options) =>
+      client.session.status({ directory }, options),
+    );
+    if (Object.values(record(working)).some((status) => record(status)['type'] !== 'idle')) return false;
+    await this.#dispose(directory, signal);
+    return true;
+  }
+
+  #dispose(directory: string, signal: AbortSignal): Promise<unknown> {
     const client = this.#client(directory);
     return ask('POST /instance/dispose', signal, (options) => client.instance.dispose({ directory }, options));
   }

@@ -30,7 +30,6 @@ const ABOUT_LAUNCH = [
   'startAttempts',
   'restart',
   'recovery',
-  'nested',
 ] as const;
 
 /** Throws `ERR_INVALID_OPTION` where options contradict the `url`. */

@@ -13,6 +13,7 @@ const TELLING: ReadonlySet<string> = new Set(['ERR_AUTH_REQUIRED', 'ERR_CONFIG_I
 /** A server that somebody else runs. Nothing here starts, signals or ends anything. */
 export class ExternalServer implements ServerSource {
   readonly isOurs = false;
+  readonly isRunning = true;
   readonly pid = undefined;
   readonly recovery = undefined;
   readonly address: ServerAddress;
@@ -59,8 +60,12 @@ export class ExternalServer implements ServerSource {
     throw unsupported('configuration is that of who runs it');
   }
 
-  configId(): Promise<null> {
-    return Promise.resolve(null);
+  reread(): Promise<never> {
+    return Promise.reject(unsupported('configuration is that of who runs it'));
+  }
+
+  reconfigured(): void {
+    return;
   }
 
   #health(signal: AbortSignal): Promise<string> {

@@ -1,5 +1,5 @@
 import { PrivateDirectory } from '../process/private-directory.ts';
-import { type Redactor, SECRET_NAME } from '../process/redaction.ts';
+import { PRIVATE_NAME, type Redactor, SECRET_NAME } from '../process/redaction.ts';
 import type { LaunchOptions } from './options.ts';
 
 /** Set for the server, and never inherited from a host that itself runs under opencode. */
@@ -81,10 +81,39 @@ export class PrivateConfig {
 }
 
 /** `"apiKey": "…"` in a configuration, however broken it is. */
-const NAMED_VALUE = /"([^"\\]+)"\s*:\s*"((?:[^"\\]|\\.)*)"/g;
+const NAMED_VALUE = /["']?([\w.-]+)["']?\s*:\s*(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)')/g;
 
 /** The values in a configuration that have the name of a secret. */
-export function secretsIn(content: string): readonly string[] {
-  const named = [...content.matchAll(NAMED_VALUE)].map(([, name = '', value = '']) => ({ name, value }));
-  return named.filter(({ name, value }) => SECRET_NAME.test(name) && !REFERENCE.test(value)).map(({ value }) => value);
+export function secretsIn(content: Buffer): readonly string[] {
+  const text = content.toString('utf8');
+  const named = [...text.matchAll(NAMED_VALUE)].map(([, name = '', double, single]) => ({
+    name,
+    value: decoded(double ?? single ?? ''),
+  }));
+  return [
+    ...named.filter(({ name }) => PRIVATE_NAME.test(name)).map(({ value }) => value),
+    ...listed(parsed(text), ''),
+  ].filter((value) => !REFERENCE.test(value));
+}
+
+/** All strings below a name of a secret. */
+function listed(value: unknown, name: string): readonly string[] {
+  if (typeof value === 'string') return PRIVATE_NAME.test(name) ? [value] : [];
+  if (Array.isArray(value)) return value.flatMap((item) => listed(item, name));
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, item]) => listed(item, PRIVATE_NAME.test(name) ? name : key));
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined; // It may be broken, or have comments: what looks like a secret was found already.
+  }
+}
+
+/** As a program would print it. */
+function decoded(value: string): string {
+  const text = parsed(`"${value}"`);
+  return typeof text === 'string' ? text : value;
 }

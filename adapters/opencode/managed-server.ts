@@ -4,7 +4,7 @@ import { invalidOption } from '../../actors/validation.ts';
 import { stateDirectory } from '../state-directory.ts';
 import { ConfigArchive } from './config/config-archive.ts';
 import { FileConfig } from './config/file-config.ts';
-import type { HeldConfig } from './config/held-config.ts';
+import type { HeldConfig, LaunchConfig } from './config/held-config.ts';
 import { LastKnownGood } from './config/last-known-good.ts';
 import { ObjectConfig } from './config/object-config.ts';
 import { expectConfig, type LaunchOptions } from './options.ts';
@@ -61,10 +61,16 @@ export class ManagedServer implements ServerSource {
     const life = this.#life;
     if (!life?.address) throw new SupervisorError('ERR_BACKEND_EXITED', 'The server is not running.');
     try {
-      return await verifyServer(life.address, { ...this.#options, command: life.command }, signal);
+      const verified = await verifyServer(life.address, { ...this.#options, command: life.command }, signal);
+      this.#config.accepted();
+      return verified;
     } catch (error) {
       throw this.#ofConfig(error);
     }
+  }
+
+  get isRunning(): boolean {
+    return this.#life?.isAlive === true && this.address !== undefined;
   }
 
   expectAlive(): void {
@@ -77,8 +83,12 @@ export class ManagedServer implements ServerSource {
     throw invalidOption('reload()', 'no argument: the backend reads a configFile; write that file first', config);
   }
 
-  async configId(): Promise<string | null> {
-    return (await this.#config.load()).id;
+  reread(): Promise<LaunchConfig> {
+    return this.#config.load();
+  }
+
+  reconfigured(config: LaunchConfig): void {
+    this.#life?.reconfigured(config);
   }
 
   /** A configuration that is not ours is not ours to change. */

@@ -69,9 +69,15 @@ export class ServerLife implements ProcessLife {
     return { baseUrl: this.#baseUrl, username: this.#options.username, password: this.#password };
   }
 
-  /** The configuration that it was started with, once that is known. */
+  /** The configuration that it works with, once that is known. */
   get config(): LaunchConfig | undefined {
     return this.#config;
+  }
+
+  /** It works with this configuration from now on. */
+  reconfigured(config: LaunchConfig): void {
+    this.#config = config;
+    for (const secret of secretsIn(config.content)) this.redactor.add(secret);
   }
 
   /** The program that was started. */
@@ -135,11 +141,10 @@ export class ServerLife implements ProcessLife {
     expectNotNested('opencode serve', { allowNested, nested: this.#options.nested ?? isSupervisedChild() });
     await expectDirectory(this.#options.cwd);
     this.#command = await resolveCommand(this.#options);
-    this.#config = await this.#plan.held.load();
-    for (const secret of secretsIn(this.#config.content)) this.redactor.add(secret);
     this.#port = this.#options.port === 0 ? await portOn(this.#options.hostname) : this.#options.port;
-    if (this.#config.object) this.#private = new PrivateConfig(this.#config.object, this.redactor);
-    if (!this.#abandoned.signal.aborted) this.#observer.prepared(this.#port, this.#config.id);
+    this.reconfigured(await this.#plan.held.load()); // As late as can be: it may still change.
+    if (this.#config?.object) this.#private = new PrivateConfig(this.#config.object, this.redactor);
+    if (!this.#abandoned.signal.aborted) this.#observer.prepared(this.#port, this.#config?.id ?? null);
   }
 
   #spawn(): Promise<ProcessEnd> {

@@ -53,8 +53,8 @@ export class OpencodeTurn implements DriverTurn {
   readonly #needs: TurnNeeds;
   readonly #withdrawn = new AbortController();
   #sentAt = 0;
-  #leave: (() => void) | undefined;
-  #isOver = false;
+  /** Its place in the directory, and how to leave it. */
+  #entered: Promise<() => void> | undefined;
   #generation = 0;
 
   constructor(place: TurnPlace, request: TurnRequest, sink: TurnSink, needs: TurnNeeds) {
@@ -146,8 +146,7 @@ export class OpencodeTurn implements DriverTurn {
   hold(): void {}
 
   end(): void {
-    this.#isOver = true;
-    this.#leave?.();
+    void this.#entered?.then((leave) => leave());
     this.place.demultiplexer.detach(this.translator);
   }
 
@@ -155,8 +154,8 @@ export class OpencodeTurn implements DriverTurn {
   async #prepare(signal: AbortSignal): Promise<void> {
     const { directory, directories, life } = this.place;
     const { voice, mcpServers } = this.#needs;
-    this.#leave ??= await directories.enter(directory);
-    if (this.#isOver) this.#leave();
+    this.#entered ??= directories.enter(directory);
+    await this.#entered;
     const client = life.client(directory);
     await expectVoice(client, directory, voice, signal);
     await restoreMcpServers(client, directory, mcpServers, signal);

@@ -12,7 +12,10 @@ export const PRIVATE_NAME =
 
 /** `password=…`, `"apiKey": "…"`, `Authorization: Bearer …` and the like, whatever the value. */
 const NAMED_SECRET =
-  /((?:api[_-]?key|authorization|auth[_-]?token|password|secret|(?:access|refresh|bearer)[_-]?token)["']?\s*[=:]\s*["']?(?:basic |bearer )?)([^\s"',;&]+)/gi;
+  /((?:api[_-]?key|private[_-]?key|access[_-]?key|authorization|passw(?:or)?d|secret|credentials?|token)["']?\s*[=:]\s*["']?(?:basic |bearer )?)([^\s"',;&]+)/gi;
+
+/** `//user:password@host`. */
+const CREDENTIALS_IN_URL = /(\/\/)[^/\s:@]+:[^/\s@]+(?=@)/g;
 
 /** Removes secrets from text: by value where they are known, by name where they are not. */
 export class Redactor {
@@ -22,13 +25,13 @@ export class Redactor {
   add(secret: string): void {
     if (secret.length < MIN_SECRET_LENGTH) return;
     this.#secrets.add(secret);
-    this.#secrets.add(encodeURIComponent(secret));
+    this.#secrets.add(encodeURIComponent(Buffer.from(secret).toString())); // Without what has no encoding.
     this.#secrets.add(Buffer.from(secret).toString('base64').replace(/=+$/, ''));
   }
 
   redact(text: string): string {
     let redacted = text;
     for (const secret of this.#secrets) redacted = redacted.replaceAll(secret, MASK);
-    return redacted.replace(NAMED_SECRET, `$1${MASK}`);
+    return redacted.replace(CREDENTIALS_IN_URL, `$1${MASK}`).replace(NAMED_SECRET, `$1${MASK}`);
   }
 }

@@ -10,9 +10,9 @@ export interface OperationLine {
 /**
  * What becomes of a request. `join-running` and `join-waiting`: it asks for what is being done, or is about to be.
  * `overtake`: it is done at once, and what runs ends with it. `clear`: that, and what waits is given up for it.
- * `supersede`: it takes the place of one that waits, and answers for both. `wait`: it has its turn.
+ * `wait`: it has its turn.
  */
-export type Admission = 'join-running' | 'join-waiting' | 'overtake' | 'clear' | 'supersede' | 'wait';
+export type Admission = 'join-running' | 'join-waiting' | 'overtake' | 'clear' | 'wait';
 
 /**
  * Decides about a request. At most one of each kind waits, so the line is never longer than the kinds. A start is content
@@ -20,7 +20,7 @@ export type Admission = 'join-running' | 'join-waiting' | 'overtake' | 'clear' |
  */
 export function admitOperation(kind: OperationKind, { running, waiting }: OperationLine): Admission {
   if (kind === 'stop') return 'clear';
-  if (waiting.includes(kind)) return kind === 'reload' ? 'supersede' : 'join-waiting';
+  if (waiting.includes(kind)) return 'join-waiting';
   const isBooting = running === 'start' || running === 'restart';
   if (kind === 'start' && isBooting && waiting.length === 0) return 'join-running';
   return kind === 'restart' && isBooting ? 'overtake' : 'wait';

@@ -60,6 +60,8 @@ describe('a server that somebody else runs', () => {
     const directory = world.directory();
     const session = await supervisor.openSession({ backend: 'far', directory });
     expect(await session.prompt('[[say hello]]').result).toMatchObject({ outcome: 'completed', text: 'hello' });
+    await expect(supervisor.backend('far').reload()).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+    await expect(supervisor.backend('far').reload({})).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
     await supervisor.backend('far').restart('to see whether it is touched');
     expect(supervisor.status().backends['far']).toMatchObject({ state: 'healthy', restarts: 0 });
     const busy = session.prompt(`${bash('sleep 3')} [[say slept]]`);

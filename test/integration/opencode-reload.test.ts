@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { opencode, type OpencodeLease } from '../../adapters/opencode/index.ts';
 import type { BackendHandle, Session } from '../../index.ts';
-import { createSupervisor, type Supervisor } from '../../index.ts';
+import { createSupervisor, extractAssistantText, type Supervisor } from '../../index.ts';
 import { OpencodeWorld } from '../fixtures/opencode-world.ts';
 import { bash } from '../fixtures/running-opencode.ts';
 import { until } from '../fixtures/until.ts';
@@ -50,7 +50,7 @@ describe('reload() of a configuration file', () => {
   beforeEach(async () => {
     write('before');
     const { config: _, ...options } = world.options();
-    await supervise({ ...options, configFile: file });
+    await supervise({ ...options, configFile: file, recovery: { provenAfterMs: 300 } });
   });
 
   it('is taken over where nobody works at once, elsewhere before the next turn, and interrupts nothing', async () => {
@@ -80,6 +80,44 @@ describe('reload() of a configuration file', () => {
     expect((await turn.result).outcome).toBe('completed');
     expect((await session.prompt('[[say still here]]').result).outcome).toBe('completed');
     expect([status()?.state, status()?.restarts]).toEqual(['healthy', 0]);
+  });
+
+  it('leaves alone what somebody else does there, with a client of their own', async () => {
+    const directory = world.directory();
+    const { client } = await handle().acquire();
+    const { data } = await client.session.create({ directory });
+    const sessionID = data?.id ?? '';
+    await supervisor.openSession({ backend: 'code', directory });
+    const parts = [{ type: 'text' as const, text: `${bash('sleep 2')} [[say theirs]]` }];
+    const asked = client.session.prompt({ sessionID, directory, parts });
+    const isBusy = async () => (await client.session.status({ directory })).data?.[sessionID]?.type === 'busy';
+    await until('it works', isBusy, 10_000);
+    write('after');
+    await handle().reload();
+    expect([await isBusy(), await usernameIn(directory)]).toEqual([true, 'before']);
+    expect(extractAssistantText([(await asked).data])).toBe('theirs');
+    await (await supervisor.openSession({ backend: 'code', directory })).prompt('[[say ours]]').result;
+    expect(await usernameIn(directory)).toBe('after');
+  });
+
+  it('is remembered as what worked, once it has: the ladder goes back to it, and not to the one before', async () => {
+    write('after');
+    await handle().reload();
+    await until('it is proven', () => status()?.detail === 'healthy.proven', 10_000);
+    const good = readFileSync(file, 'utf8');
+    writeFileSync(file, '{ "model": 5 }');
+    expect((await handle().restart()).state).toBe('healthy');
+    expect(readFileSync(file, 'utf8')).toBe(good);
+  });
+
+  it('of a server that has failed, or was stopped, is no error: what starts next reads the file', async () => {
+    await handle().stop();
+    expect((await handle().reload()).state).toBe('idle');
+    rmSync(join(world.root, 'supervisor-state'), { recursive: true, force: true });
+    writeFileSync(file, '{ "model": 5 }');
+    expect((await handle().start()).state).toBe('failed');
+    write('mended');
+    expect((await handle().reload()).state).toBe('healthy');
   });
 
   it('takes no configuration as an argument: the file is what counts', async () => {

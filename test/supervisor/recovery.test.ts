@@ -155,6 +155,10 @@ describe('the recovery ladder', () => {
     await world.clock.advance(10_000);
     expect(status(world)?.detail).toBe('recovering.seedingConfig');
     await world.clock.advance(300_000);
+    expect(world.events.recovery[0]).toMatchObject({
+      outcome: 'failed',
+      message: 'It did not come to an end in time.',
+    });
     expect((await starting).state).toBe('recovering'); // As it was when the caller had waited long enough.
     expect(status(world)?.state).toBe('failed');
   });

@@ -15,7 +15,7 @@ describe('reload()', () => {
   it('of a server that is down starts nothing: what starts next reads it', async () => {
     const world = fakeWorld();
     expect((await world.supervisor.backend('code').reload({ model: 'a/b' })).state).toBe('idle');
-    expect([world.backend.calls, world.backend.lives]).toEqual([['reload {"model":"a/b"}'], []]);
+    expect([world.backend.calls, world.backend.lives]).toEqual([['configure {"model":"a/b"}'], []]);
   });
 
   it('of a server without turns restarts it at once', async () => {
@@ -44,13 +44,14 @@ describe('reload()', () => {
 
   it('is not lost where the server fails a check meanwhile', async () => {
     const { turn, ...world } = await busyWorld();
-    void world.supervisor.backend('code').reload();
+    const reloaded = world.supervisor.backend('code').reload();
     world.backend.onProbe = () => Promise.reject(new Error('slow'));
     await world.clock.advance(10_000);
     expect(status(world)?.state).toBe('unhealthy');
     world.backend.onProbe = () => Promise.resolve();
     await world.clock.advance(10_000);
     expect(status(world)?.detail).toBe('healthy.draining');
+    expect(await Promise.race([reloaded, 'still waiting'])).toBe('still waiting');
     world.backend.turn.complete();
     await turn.result;
     await world.clock.advance(0);
@@ -74,9 +75,68 @@ describe('reload()', () => {
   it('that is refused rejects, and changes nothing', async () => {
     const world = fakeWorld();
     await world.supervisor.backend('code').start();
-    world.backend.onReload = () => Promise.reject(new Error('no such configuration'));
-    await expect(world.supervisor.backend('code').reload({})).rejects.toThrow('no such configuration');
+    world.backend.onReload = () => Promise.reject(new Error('no such file'));
+    await expect(world.supervisor.backend('code').reload()).rejects.toThrow('no such file');
+    world.backend.onConfigure = () => {
+      throw new Error('no configuration');
+    };
+    await expect(world.supervisor.backend('code').reload('x')).rejects.toThrow('no configuration');
     expect([status(world)?.state, world.backend.lives.length]).toEqual(['healthy', 1]);
+  });
+
+  it('of one configuration is not lost where another reload, or a stop, comes behind it', async () => {
+    const world = fakeWorld();
+    world.backend.onReload = () => Promise.resolve({ kind: 'applied', configId: null });
+    const handle = world.supervisor.backend('code');
+    await handle.start();
+    const [restarted, configured, reread] = [handle.restart(), handle.reload({ a: 1 }), handle.reload()];
+    await Promise.all([restarted, configured, reread]);
+    expect(world.backend.calls.filter((call) => call !== 'probe')).toEqual(['configure {"a":1}']);
+    expect(world.backend.lives).toHaveLength(3);
+    const [second, last] = [handle.reload({ b: 2 }), handle.stop()];
+    expect([(await second).state, (await last).state]).toEqual(['idle', 'idle']);
+    expect(world.backend.calls.at(-1)).toBe('configure {"b":2}');
+  });
+
+  it('that the server takes over at once does not replace one that waits for the turns', async () => {
+    const { turn, session, ...world } = await busyWorld();
+    const first = world.supervisor.backend('code').reload({ a: 1 });
+    await world.clock.advance(0);
+    world.backend.onReload = () => Promise.resolve({ kind: 'applied', configId: 'another' });
+    const second = world.supervisor.backend('code').reload();
+    await world.clock.advance(0);
+    expect(status(world)?.detail).toBe('healthy.draining');
+    const next = session.prompt('next');
+    world.backend.onTurn = (started) => (started.onSend = () => queueMicrotask(() => started.complete()));
+    world.backend.turn.complete();
+    await world.clock.advance(0);
+    for (const each of [turn, next]) expect((await each.result).outcome).toBe('completed');
+    expect([(await first).state, (await second).state, world.backend.lives.length]).toEqual(['healthy', 'healthy', 2]);
+  });
+
+  it('during which the server ends is done by its next life', async () => {
+    const world = fakeWorld();
+    await world.supervisor.backend('code').start();
+    world.backend.onReload = () => new Promise(() => undefined);
+    const reloaded = world.supervisor.backend('code').reload();
+    await world.clock.advance(0);
+    world.backend.life.end();
+    await world.clock.advance(1_000);
+    expect([(await reloaded).state, status(world)?.instances[0]?.generation]).toEqual(['healthy', 2]);
+  });
+
+  it('in the first moments of a start is not lost: the configuration may have been read already', async () => {
+    const world = fakeWorld();
+    world.backend.onLaunch = (life) => {
+      if (life.generation > 1) life.up();
+    };
+    const opening = world.supervisor.openSession({ backend: 'code', directory: '/project' });
+    await world.clock.advance(0);
+    expect(status(world)?.detail).toBe('starting.preparing');
+    const reloaded = world.supervisor.backend('code').reload({ a: 1 });
+    await world.clock.advance(0);
+    expect([(await reloaded).state, world.backend.lives.length]).toEqual(['healthy', 2]);
+    await opening;
   });
 
   it('that the server took over while it runs starts the proof of that configuration anew', async () => {

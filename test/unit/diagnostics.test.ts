@@ -39,7 +39,17 @@ describe('diagnostics', () => {
     const redactor = new Redactor();
     redactor.add('canary-that-is-known');
     const details = {
-      options: { args: ['--token', 'canary-as-argument', '--verbose'], password: 'canary-by-name' },
+      options: {
+        args: [
+          '--token',
+          'canary-as-argument',
+          '--verbose',
+          '--github-token=canary-2',
+          'http://me:canary-3@host/',
+          'X-Token: canary-4',
+        ],
+        password: 'canary-by-name',
+      },
       stderrTail: 'said canary-that-is-known',
     };
     const path = await writeDiagnostics({ directory, keep: 5, wallMs: 0, redactor }, report('a/b c'), details);
@@ -49,7 +59,17 @@ describe('diagnostics', () => {
       backendId: 'a/b c',
       attempted: ['restart'],
       versions: { node: process.version },
-      options: { args: ['--token', '[redacted]', '--verbose'], password: '[redacted]' },
+      options: {
+        args: [
+          '--token',
+          '[redacted]',
+          '--verbose',
+          '--github-token=[redacted]',
+          'http://[redacted]@host/',
+          'X-Token: [redacted]',
+        ],
+        password: '[redacted]',
+      },
       stderrTail: 'said [redacted]',
     });
     expect(text).not.toContain('canary');

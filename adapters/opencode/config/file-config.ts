@@ -8,7 +8,8 @@ import type { ConfigArchive } from './config-archive.ts';
 import { type Consent, type HeldConfig, idOf, type LaunchConfig, SEED } from './held-config.ts';
 import type { LastKnownGood } from './last-known-good.ts';
 
-const SEED_CONTENT = `${JSON.stringify(SEED, undefined, 2)}\n`;
+const SEED_CONTENT = Buffer.from(`${JSON.stringify(SEED, undefined, 2)}\n`);
+const SEED_ID = idOf(SEED_CONTENT);
 
 const impossible = (message: string) => new SupervisorError('ERR_UNSUPPORTED', message);
 
@@ -34,7 +35,7 @@ export class FileConfig implements HeldConfig {
     if (!found?.isFile())
       throw invalidOption('configFile', 'an existing file', `${found ? 'a directory' : 'nothing'} at ${this.#path}`);
     this.#realPath = await realpath(this.#path);
-    const content = await readFile(this.#path, 'utf8');
+    const content = await readFile(this.#path);
     return { id: idOf(content), file: this.#path, content };
   }
 
@@ -42,9 +43,12 @@ export class FileConfig implements HeldConfig {
     return path === this.#path || (path !== undefined && path === this.#realPath);
   }
 
-  async proven(config: LaunchConfig): Promise<void> {
+  accepted(): void {
     this.#original = undefined;
-    await this.#good.store(config);
+  }
+
+  async proven(config: LaunchConfig): Promise<void> {
+    if (config.id !== SEED_ID) await this.#good.store(config);
   }
 
   async rollback(signal: AbortSignal): Promise<StepOutcome> {
@@ -63,13 +67,13 @@ export class FileConfig implements HeldConfig {
   async seed(consent: Consent, isSuspect: boolean, signal: AbortSignal): Promise<StepOutcome> {
     await this.restore(); // Who is asked may look at it.
     const current = await this.load();
-    if (current.content === SEED_CONTENT) throw impossible(`${this.#path} is empty already.`);
+    if (current.id === SEED_ID) throw impossible(`${this.#path} is empty already.`);
     if (isSuspect && (await this.#good.read())?.id === current.id)
       throw impossible(`${this.#path} was proved to work: it is not the reason.`);
     if (!(await consent(signal))) throw impossible(`The host did not agree to an empty ${this.#path}.`);
     signal.throwIfAborted();
     const path = await this.#put(SEED_CONTENT, await this.load(), signal);
-    return { message: `${this.#path} is empty; what did not work is in ${path}.`, configId: idOf(SEED_CONTENT), path };
+    return { message: `${this.#path} is empty; what did not work is in ${path}.`, configId: SEED_ID, path };
   }
 
   /** Unless somebody else has written it since. */
@@ -83,7 +87,7 @@ export class FileConfig implements HeldConfig {
     return { message: `${this.#path} is again what it was.`, configId: original.id };
   }
 
-  async #put(content: string, current: LaunchConfig, signal: AbortSignal): Promise<string> {
+  async #put(content: Buffer, current: LaunchConfig, signal: AbortSignal): Promise<string> {
     const archived = await this.#archive.keep(basename(this.#path), current);
     signal.throwIfAborted();
     if (this.#original === undefined || current.id !== this.#writtenId) this.#original = current;
@@ -93,9 +97,9 @@ export class FileConfig implements HeldConfig {
   }
 
   /** A link stays a link: what it leads to is written. */
-  async #write(content: string): Promise<void> {
+  async #write(content: Buffer): Promise<void> {
     const target = await realpath(this.#path);
-    const { mode } = await stat(target);
-    await replaceFile(target, content, mode & 0o777);
+    const { mode, uid, gid } = await stat(target);
+    await replaceFile(target, content, { mode: mode & 0o777, uid, gid });
   }
 }

@@ -9,7 +9,8 @@ export interface LaunchConfig {
   readonly object?: Readonly<Record<string, unknown>>;
   /** Is read by the server. */
   readonly file?: string;
-  readonly content: string;
+  /** Byte for byte: what does not work may be no text at all. */
+  readonly content: Buffer;
 }
 
 /** Whether the host agrees that an empty configuration takes the place of one that does not work. */
@@ -20,6 +21,8 @@ export interface HeldConfig {
   load(): Promise<LaunchConfig>;
   /** Whether a complaint of the server is about this one. */
   owns(path: string | undefined): boolean;
+  /** A server works with it: what the rungs found before is history. */
+  accepted(): void;
   /** It worked for long enough to go back to it. */
   proven(config: LaunchConfig): Promise<void>;
   rollback(signal: AbortSignal): Promise<StepOutcome>;
@@ -29,7 +32,7 @@ export interface HeldConfig {
   restore(): Promise<StepOutcome>;
 }
 
-/** [opencode] A configuration that says nothing. */
+/** [opencode] A configuration that says nothing. Nobody wants to go back to it: it has no rule at all. */
 export const SEED = { $schema: 'https://opencode.ai/config.json' } as const;
 
-export const idOf = (content: string): string => createHash('sha256').update(content).digest('hex');
+export const idOf = (content: Buffer | string): string => createHash('sha256').update(content).digest('hex');

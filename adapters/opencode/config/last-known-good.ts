@@ -23,9 +23,9 @@ export class LastKnownGood {
   }
 
   /** Nothing where there is none, or where it is no longer what was stored. */
-  async read(): Promise<{ readonly id: string; readonly content: string } | undefined> {
+  async read(): Promise<{ readonly id: string; readonly content: Buffer } | undefined> {
     for (const name of await this.#names()) {
-      const content = await readFile(join(this.#folder, name), 'utf8').catch(() => undefined); // Gone meanwhile.
+      const content = await readFile(join(this.#folder, name)).catch(() => undefined); // Gone meanwhile.
       if (content !== undefined && idOf(content) === name.slice(PREFIX.length)) return { id: idOf(content), content };
     }
     return undefined;

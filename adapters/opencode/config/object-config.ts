@@ -18,7 +18,7 @@ export class ObjectConfig implements HeldConfig {
 
   constructor(config: Readonly<Record<string, unknown>> | undefined, archive: ConfigArchive) {
     this.#archive = archive;
-    this.#current = config ? launchConfig(config) : { id: null, content: '' };
+    this.#current = config ? launchConfig(config) : { id: null, content: Buffer.alloc(0) };
   }
 
   /** From the next life on. */
@@ -36,44 +36,53 @@ export class ObjectConfig implements HeldConfig {
     return this.#current.id !== null && path === VARIABLE;
   }
 
-  proven(config: LaunchConfig): Promise<void> {
-    if (config.id !== null) this.#proven = config;
+  accepted(): void {
     this.#original = undefined;
+  }
+
+  proven(config: LaunchConfig): Promise<void> {
+    if (config.id !== null && config.id !== SEED_CONFIG.id) this.#proven = config;
     return Promise.resolve();
   }
 
-  async rollback(): Promise<StepOutcome> {
+  async rollback(signal: AbortSignal): Promise<StepOutcome> {
     const proven = this.#proven;
     if (!proven) throw impossible('No configuration has been proved to work yet.');
     if (proven.id === this.#current.id) throw impossible('The configuration is the one that was proved to work.');
-    const archive = await this.#keepAside();
-    this.#current = proven;
-    return { message: 'The last configuration that was proved to work is used.', configId: proven.id, ...archive };
+    const path = await this.#put(proven, signal);
+    return { message: 'The last configuration that was proved to work is used.', configId: proven.id, path };
   }
 
   async seed(consent: Consent, isSuspect: boolean, signal: AbortSignal): Promise<StepOutcome> {
-    if (isSuspect && this.#proven?.id === (this.#original ?? this.#current).id)
-      throw impossible('The configuration has been proved to work: it is not the reason.');
     await this.restore();
+    if (isSuspect && this.#proven?.id === this.#current.id)
+      throw impossible('The configuration has been proved to work: it is not the reason.');
     if (!(await consent(signal))) throw impossible('The host did not agree to an empty configuration.');
-    signal.throwIfAborted();
-    const archive = await this.#keepAside();
-    this.#current = launchConfig(SEED);
-    return { message: 'An empty configuration is used.', configId: this.#current.id, ...archive };
+    const path = await this.#put(SEED_CONFIG, signal);
+    return { message: 'An empty configuration is used.', configId: SEED_CONFIG.id, path };
   }
 
   restore(): Promise<StepOutcome> {
     if (this.#original) this.#current = this.#original;
+    this.#original = undefined;
     return Promise.resolve({ message: 'The configuration is again what it was.', configId: this.#current.id });
   }
 
-  async #keepAside(): Promise<{ path: string }> {
-    this.#original ??= this.#current;
-    return { path: await this.#archive.keep('config', this.#original) };
+  /** Unless the host has given another one meanwhile. */
+  async #put(next: LaunchConfig, signal: AbortSignal): Promise<string> {
+    const found = this.#current;
+    const path = await this.#archive.keep('config', found);
+    signal.throwIfAborted();
+    if (this.#current !== found) throw impossible('The host has given another configuration.');
+    this.#original ??= found;
+    this.#current = next;
+    return path;
   }
 }
 
+const SEED_CONFIG = launchConfig(SEED);
+
 function launchConfig(object: Readonly<Record<string, unknown>>): LaunchConfig {
-  const content = JSON.stringify(object);
+  const content = Buffer.from(JSON.stringify(object));
   return { id: idOf(content), object, content };
 }

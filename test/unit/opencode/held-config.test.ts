@@ -151,6 +151,33 @@ describe('a configuration file of the user', () => {
     await expect(config.rollback(never)).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
   });
 
+  it('that is no text is kept, and put back, byte for byte', async () => {
+    const bytes = Buffer.from('\ufeff{ "model": "ä" ', 'utf16le');
+    const config = await provenThenBroken();
+    writeFileSync(file, bytes);
+    const { path = '' } = await config.rollback(never);
+    await config.restore();
+    expect([readFileSync(path).equals(bytes), readFileSync(file).equals(bytes)]).toEqual([true, true]);
+  });
+
+  it('is never emptied by a rollback: an empty one is none to go back to', async () => {
+    const config = await provenThenBroken();
+    await config.seed(yes, false, never);
+    await config.proven(await config.load());
+    writeFileSync(file, 'a real one, and broken');
+    await config.rollback(never);
+    expect(content()).toBe(GOOD);
+  });
+
+  it('that a server works with is not given up for what the rungs found before', async () => {
+    const config = await provenThenBroken();
+    await config.rollback(never);
+    config.accepted();
+    await expect(config.seed(no, false, never)).rejects.toThrow('did not agree');
+    await config.restore();
+    expect(content()).toBe(GOOD);
+  });
+
   it('keeps only the last content that was proved to work', async () => {
     const config = fileConfig();
     for (const text of ['one', 'two']) {
@@ -170,7 +197,7 @@ describe('a configuration that the host gives as an object', () => {
     const good = await config.load();
     await config.proven(good);
     const broken = config.replace({ model: 5, provider: { x: { options: { apiKey: 'canary' } } } });
-    expect(await config.rollback()).toMatchObject({ configId: good.id });
+    expect(await config.rollback(never)).toMatchObject({ configId: good.id });
     expect(await config.load()).toEqual(good);
     const [name = ''] = archives();
     const kept = readFileSync(join(root, 'state', 'archives', name), 'utf8');
@@ -179,10 +206,21 @@ describe('a configuration that the host gives as an object', () => {
     expect(await config.load()).toEqual(broken);
   });
 
+  it('that the host gives while a rung is at work is not overwritten, and neither is one after an abort', async () => {
+    const config = new ObjectConfig({ model: 'a/b' }, archive());
+    await config.proven(await config.load());
+    config.replace({ model: 5 });
+    const rolling = config.rollback(never);
+    const given = config.replace({ model: 'c/d' });
+    await expect(rolling).rejects.toThrow('has given another configuration');
+    await expect(config.seed(yes, false, AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
+    expect(await config.load()).toEqual(given);
+  });
+
   it('is not given up without consent, nor where it was proved to work', async () => {
     const config = new ObjectConfig({ model: 5 }, archive());
     const given = await config.load();
-    await expect(config.rollback()).rejects.toThrow('No configuration has been proved');
+    await expect(config.rollback(never)).rejects.toThrow('No configuration has been proved');
     await expect(config.seed(no, false, never)).rejects.toThrow('did not agree');
     expect(await config.load()).toEqual(given);
     await config.seed(yes, false, never);
@@ -190,7 +228,7 @@ describe('a configuration that the host gives as an object', () => {
     await config.restore();
     await config.proven(await config.load());
     await expect(config.seed(yes, true, never)).rejects.toThrow('it is not the reason');
-    await expect(config.rollback()).rejects.toThrow('is the one that was proved to work');
+    await expect(config.rollback(never)).rejects.toThrow('is the one that was proved to work');
   });
 });
 

@@ -64,7 +64,6 @@ describe('the version of a server', () => {
     ['1.0.216', undefined],
     ['0.0.0-dev-202601010000', undefined],
     ['local', undefined],
-    ['', undefined],
   ])('%j is taken where %j is asked for', (told, range) => {
     expect(() => expectVersion(told, rules(range), 'it')).not.toThrow();
   });
@@ -75,6 +74,8 @@ describe('the version of a server', () => {
     ['local', '1.18.33', 'it is version local; expected 1.18.33'],
     ['1.0.215', undefined, 'CVE-2026-22812'],
     ['1.0.137', '1.0.137', 'set `allowVulnerable: true`'],
+    ['1.0', undefined, 'CVE-2026-22812'],
+    ['', undefined, 'it is version unknown'],
   ])('%j is refused where %j is asked for', (told, range, message) => {
     expect(() => expectVersion(told, rules(range), 'it')).toThrow(message);
   });
@@ -135,9 +136,18 @@ describe('options of a server that somebody else runs', () => {
 });
 
 describe('the secrets in a configuration', () => {
+  const found = (text: string) => [...new Set(secretsIn(Buffer.from(text)))];
+
   it('are found by their names, however broken it is, and references are none', () => {
-    const broken =
-      '{ "provider": {"x": {"options": {"apiKey": "sk-canary", "api_key":"{env:KEY}" } "token" : "t\\"q" , model: oops';
-    expect(secretsIn(broken)).toEqual(['sk-canary', 't\\"q']);
+    const broken = `{ "provider": {"x": {"options": {"apiKey": "sk-canary", "api_key":"{env:KEY}" } privateKey: 'pk-canary', "token" : "t\\"q" , model: oops`;
+    expect(found(broken)).toEqual(['sk-canary', 'pk-canary', 't"q']);
+  });
+
+  it('are found wherever they stand below such a name, as a program would print them', () => {
+    expect(found('{ "tokens": ["one", { "a": "two" }], "url": "x", "passwd": "a\\/b", "note": "no" }')).toEqual([
+      'a/b',
+      'one',
+      'two',
+    ]);
   });
 });

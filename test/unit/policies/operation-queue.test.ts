@@ -17,7 +17,7 @@ describe('what becomes of a request', () => {
     ['restart', 'stop', [], 'wait'],
     ['restart', 'checkNow', ['restart'], 'join-waiting'],
     ['reload', 'start', [], 'wait'],
-    ['reload', 'start', ['reload'], 'supersede'],
+    ['reload', 'start', ['reload'], 'join-waiting'],
     ['checkNow', 'checkNow', [], 'wait'],
     ['checkNow', 'restart', ['checkNow'], 'join-waiting'],
     ['stop', undefined, [], 'clear'],
@@ -68,16 +68,6 @@ describe('a queue of operations', () => {
     void ask('checkNow', 'b too');
     for (const name of ['a', 'b']) await end(name);
     expect(log).toEqual(['a', 'a ended with a', 'a too ended with a', 'b', 'b ended with b', 'b too ended with b']);
-  });
-
-  it('takes the latest of two configurations that wait', async () => {
-    const { ask, end, log } = queue();
-    void ask('checkNow', 'a');
-    void ask('reload', 'old');
-    void ask('reload', 'new');
-    await end('a');
-    await end('new');
-    expect(log).toEqual(['a', 'a ended with a', 'new', 'old ended with new', 'new ended with new']);
   });
 
   it('stops at once, tells what waited that it was stopped, and begins nothing before what ran has ended, too', async () => {
