@@ -28,7 +28,7 @@ function connect(overrides: OpencodeOptions = {}) {
       far: opencode({
         url: server.url,
         password: server.password,
-        health: { intervalMs: 200, timeoutMs: 500, failureThreshold: 2, busyGraceMs: 600 },
+        health: { intervalMs: 200, timeoutMs: 3_000, failureThreshold: 2, busyGraceMs: 20_000 },
         ...overrides,
       }),
     },
