@@ -16,12 +16,12 @@ export type Admission = 'join-running' | 'join-waiting' | 'overtake' | 'clear' |
 
 /**
  * Decides about a request. At most one of each kind waits, so the line is never longer than the kinds. A start is content
- * with a restart that runs. A restart takes over a start: the process that boots may have read what has changed since.
+ * with a restart that runs. A restart and a reload take over a start: the process that boots may have read what has changed since.
  */
 export function admitOperation(kind: OperationKind, { running, waiting }: OperationLine): Admission {
   if (kind === 'stop') return 'clear';
   if (waiting.includes(kind)) return 'join-waiting';
   const isBooting = running === 'start' || running === 'restart';
   if (kind === 'start' && isBooting && waiting.length === 0) return 'join-running';
-  return kind === 'restart' && isBooting ? 'overtake' : 'wait';
+  return isBooting && (kind === 'restart' || kind === 'reload') ? 'overtake' : 'wait';
 }

@@ -40,6 +40,9 @@ export interface LifeRecord {
   readonly isConfigOnTrial: boolean;
 }
 
+/** The rungs that launch something else: they have a launch of their own each. */
+const CONFIG_RUNGS = 2;
+
 /** Before the first life. */
 export const NO_LIFE: LifeRecord = {
   generation: 0,
@@ -103,14 +106,15 @@ export function endedAsAsked({ healthySince }: LifeRecord, { at }: EndedLife) {
 
 /** One more restart, counted against the intensity and the backoff. */
 export function countRestart({ restarts, attempt, restart, restartHistory, endedAt }: JudgedLife) {
-  const { history } = admitRestart(restart, restartHistory, endedAt);
-  return { restarts: restarts + 1, attempt: attempt + 1, restartHistory: history };
+  const recent = restartHistory.filter((time) => endedAt - time < restart.windowMs);
+  return { restarts: restarts + 1, attempt: attempt + 1, restartHistory: [...recent, endedAt] };
 }
 
 /** The next rung of the ladder, where there is a failure and a rung against it. */
 export function nextStep(life: JudgedLife): RecoveryStep | undefined {
   const { failure, attempted, budget, recovery } = life;
   if (!failure) return undefined;
+  if (isOverIntensity(life, CONFIG_RUNGS)) return undefined; // Also where each life has another configuration.
   const mayRestart = budget === 'full' && !isOverIntensity(life);
   const steps = recovery.steps.filter((step) => life.configId !== null || !isAboutConfig(step));
   return nextRecoveryStep({ failure, steps, attempted, mayRestart });
@@ -129,8 +133,10 @@ export function configuredWith({ configId }: LifeRecord, next: string | null) {
   return configId === next ? {} : { configId: next, ...NO_LADDER };
 }
 
-export function isOverIntensity({ restart, restartHistory, endedAt }: JudgedLife): boolean {
-  return !admitRestart(restart, restartHistory, endedAt).admitted;
+/** `extra`: launches beyond those that the policy allows for the same thing. */
+export function isOverIntensity({ restart, restartHistory, endedAt }: JudgedLife, extra = 0): boolean {
+  const { maxRestarts, windowMs } = restart;
+  return !admitRestart({ maxRestarts: maxRestarts + extra, windowMs }, restartHistory, endedAt).admitted;
 }
 
 export function nextVerdict({ failures, health, turns }: JudgedLife): HealthVerdict {

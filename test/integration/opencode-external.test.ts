@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { opencode, type OpencodeOptions } from '../../adapters/opencode/index.ts';
 import { createSupervisor, type Supervisor } from '../../index.ts';
@@ -98,6 +100,13 @@ describe('a server that somebody else runs', () => {
     const opening = supervisor.openSession({ backend: 'far', directory: world.directory() });
     for (const asked of [supervisor.backend('far').acquire(), opening])
       expect(await failure(asked)).toMatchObject({ code, message: lastError?.message });
+  });
+
+  it('is not taken where the directory that it is to answer for does not work', async () => {
+    const cwd = world.directory('broken');
+    writeFileSync(join(cwd, 'opencode.json'), '{ "model": 5 }');
+    const { state, lastError } = await connect({ cwd }).backend('far').start();
+    expect([state, lastError?.code]).toEqual(['failed', 'ERR_CONFIG_INVALID']);
   });
 
   it('that goes away is given up with one typed error until a restart is asked for; then everything goes on', async () => {

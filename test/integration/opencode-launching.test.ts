@@ -50,12 +50,24 @@ describe('a real server', () => {
     expect(readFileSync(file, 'utf8')).toBe(good);
   });
 
-  it("leaves a project's own broken configuration alone: it is not ours to change", async () => {
+  it("leaves a project's own broken configuration alone, and ours with it: it is not the reason", async () => {
     const file = join(world.root, 'server', 'opencode.json');
+    const ours = join(world.root, 'ours.json');
+    writeFileSync(ours, JSON.stringify(world.config({ username: 'first' })));
+    let asked = 0;
+    const { config: _, ...options } = world.options({
+      recovery: { provenAfterMs: 1, confirmSeed: () => (asked += 1) > 0 },
+    });
+    await start({ ...options, configFile: ours });
+    const handle = supervisor?.backend('code') as BackendHandle<OpencodeLease>;
+    await until('it is proven', () => handle.status().detail === 'healthy.proven', 5_000);
+    const content = JSON.stringify(world.config({ username: 'second' }));
+    writeFileSync(ours, content);
     writeFileSync(file, '{ "model": 5 }');
-    const { state, lastError, recovery } = await start(world.options());
+    const { state, lastError, recovery } = await handle.restart();
     expect([state, lastError?.code, recovery?.attempted]).toEqual(['failed', 'ERR_CONFIG_INVALID', []]);
     expect(lastError?.message).toContain(file);
+    expect([readFileSync(ours, 'utf8'), asked]).toEqual([content, 0]);
   });
 
   it("is the project's own program where its exact version was asked for", async () => {

@@ -48,14 +48,14 @@ function checkLadder(snapshot: AnyMachineSnapshot): void {
   };
   expect(new Set(attempted).size).toBe(attempted.length);
   if (activeStep !== null) {
-    expect(attempted).toContain(activeStep);
+    if (attempted.length > 0) expect(attempted).toContain(activeStep); // Empty: there is another configuration since.
     expect(snapshot.matches('recovering')).toBe(true);
   }
   for (const [state, step] of Object.entries(RUNGS)) {
     if (matches(snapshot, `recovering.${state}`)) expect(activeStep).toBe(step);
   }
   if (snapshot.matches('healthy') || snapshot.matches('failed')) expect(isConfigOnTrial).toBe(false);
-  expect(restartHistory.length).toBeLessThanOrEqual(4); // One restart, and one for each rung.
+  expect(restartHistory.length).toBeLessThanOrEqual(5); // The restarts, and one for each rung that changes the configuration.
 }
 
 /** Nothing is ever started, and nothing is asked where the server is given up. */

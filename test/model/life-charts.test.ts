@@ -98,7 +98,10 @@ const charts: Record<string, ChartUnderTest> = {
         { groupId: 'streams-0', streamId: 'stream-0' },
         { groupId: 'unknown', streamId: 'stream-9' },
       ],
-      'process.prepared': [{ at, port: 4096, configId: 'a' }],
+      'process.prepared': [
+        { at, port: 4096, configId: 'a' },
+        { at, port: 4096, configId: 'good' },
+      ],
       'process.listening': [{ at, port: 4096 }],
       'verify.passed': [{ at, version: '1.0.0' }],
       'verify.failed': [

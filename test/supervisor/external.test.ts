@@ -111,4 +111,27 @@ describe('a server that somebody else runs', () => {
     await world.clock.advance(30_000);
     expect([status(world)?.recovery, world.backend.recovery.calls, world.events.recovery]).toEqual([undefined, [], []]);
   });
+
+  it('has leases that know when they are over: with the connection, and with a new one', async () => {
+    const world = await connected();
+    const first = await world.supervisor.backend('code').acquire();
+    await world.supervisor.backend('code').restart();
+    const second = await world.supervisor.backend('code').acquire();
+    expect([first.ended.aborted, second.ended.aborted, second.generation]).toEqual([true, false, 2]);
+    world.backend.onProbe = silent;
+    await world.clock.advance(30_000);
+    expect(second.ended.aborted).toBe(true);
+  });
+
+  it('is asked anew by a restart, also while it is being asked', async () => {
+    const world = fakeWorld({ backend: { url } });
+    let asked = 0;
+    world.backend.onVerify = () =>
+      (asked += 1) === 1 ? new Promise(() => undefined) : Promise.resolve({ version: '1.0.0' });
+    void world.supervisor.backend('code').start();
+    await settled();
+    const restarted = world.supervisor.backend('code').restart();
+    await settled();
+    expect([(await restarted).state, asked]).toEqual(['healthy', 2]);
+  });
 });

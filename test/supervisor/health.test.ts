@@ -168,4 +168,13 @@ describe('the health of a server', () => {
     await world.clock.advance(3_600_000);
     expect([state(world), world.backend.calls]).toEqual(['healthy', []]);
   });
+
+  it('is asked for on request also where it is not watched', async () => {
+    const world = await healthyWorld({ backend: { health: { ...health, enabled: false } } });
+    world.backend.onProbe = sick;
+    await world.clock.advance(600_000);
+    expect([state(world), world.backend.calls]).toEqual(['healthy', []]);
+    const { state: checked, consecutiveFailures } = await world.supervisor.backend('code').checkNow();
+    expect([checked, consecutiveFailures, world.backend.lives.length]).toEqual(['unhealthy', 1, 1]);
+  });
 });

@@ -161,4 +161,60 @@ describe('a lease', () => {
       1,
     ]);
   });
+
+  it('is one of the server that comes, for a caller whose probe is answered while the old one is being ended', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    await supervisor.backend('code').start();
+    const [old] = backend.lives;
+    if (old) old.onStop = () => undefined;
+    let answer!: () => void;
+    backend.onProbe = () => new Promise((resolve) => (answer = resolve));
+    const asked = supervisor.backend('code').acquire();
+    await settled();
+    void supervisor.backend('code').restart();
+    await settled();
+    answer();
+    await settled();
+    old?.end();
+    await clock.advance(0);
+    const lease = await asked;
+    expect([lease.generation, lease.ended.aborted]).toEqual([2, false]);
+  });
+
+  it('of a server that was replaced before a slow probe of it failed costs no second restart', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    await supervisor.backend('code').start();
+    const late: (() => void)[] = [];
+    backend.onProbe = () => new Promise((_, reject) => late.push(() => reject(new Error('no answer'))));
+    const [first, second] = [supervisor.backend('code').acquire(), supervisor.backend('code').acquire()];
+    await settled();
+    late[0]?.();
+    expect(await first).toMatchObject({ generation: 2 });
+    late[1]?.();
+    await clock.advance(0);
+    expect([(await second).generation, backend.lives.length]).toEqual([2, 2]);
+  });
+
+  it('is handed out where the server shows life in another way while its probe fails', async () => {
+    const { backend, supervisor, clock } = fakeWorld();
+    const lease = await supervisor.backend('code').acquire();
+    backend.onProbe = () => {
+      backend.seenAt = clock.now() + 1;
+      return Promise.reject(new Error('too busy to answer'));
+    };
+    expect(await supervisor.backend('code').acquire()).toBe(lease);
+    expect(backend.lives).toHaveLength(1);
+  });
+
+  it('is waited for no longer than a check may take', async () => {
+    const { backend, supervisor, clock } = fakeWorld({ backend: { health: { timeoutMs: 2_000 } } });
+    await supervisor.backend('code').start();
+    backend.onProbe = () => new Promise(() => undefined);
+    const asked = supervisor.backend('code').acquire();
+    await clock.advance(1_999);
+    expect(backend.lives).toHaveLength(1);
+    backend.onProbe = () => Promise.resolve();
+    await clock.advance(1);
+    expect((await asked).generation).toBe(2);
+  });
 });

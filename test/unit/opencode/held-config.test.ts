@@ -217,6 +217,13 @@ describe('a configuration that the host gives as an object', () => {
     expect(await config.load()).toEqual(given);
   });
 
+  it('that was not given at all is none to go back to', async () => {
+    const config = new ObjectConfig(undefined, archive());
+    await config.proven(await config.load());
+    config.replace({ model: 5 });
+    await expect(config.rollback(never)).rejects.toThrow('No configuration has been proved');
+  });
+
   it('is not given up without consent, nor where it was proved to work', async () => {
     const config = new ObjectConfig({ model: 5 }, archive());
     const given = await config.load();

@@ -1,10 +1,11 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { expectVersion } from '../../../adapters/opencode/accepted-version.ts';
 import { opencode, type OpencodeOptions } from '../../../adapters/opencode/index.ts';
-import { secretsIn } from '../../../adapters/opencode/launch-plan.ts';
+import { NEVER_INHERITED, secretsIn, serveEnvironment } from '../../../adapters/opencode/launch-plan.ts';
+import { childEnvironment } from '../../../adapters/process/environment.ts';
 import { resolveCommand } from '../../../adapters/opencode/launcher.ts';
 import { type LaunchOptions, resolveOptions } from '../../../adapters/opencode/options.ts';
 
@@ -44,6 +45,9 @@ describe('the program that is started', () => {
     expect(await resolveCommand(launchOf({ cwd: root, version: '1.18.34' }))).toBe('opencode');
     expect(await resolveCommand(launchOf({ cwd: root }))).toBe('opencode');
     expect(await resolveCommand(launchOf({ cwd: root, version: '1.18.33', command: 'mine' }))).toBe('mine');
+    const host = vi.spyOn(process, 'cwd').mockReturnValue(root); // Where the host happens to be is nobody's choice.
+    expect(await resolveCommand(launchOf({ version: '1.18.33' }))).toBe('opencode');
+    host.mockRestore();
     ownProgram('1.18.33', 0o644);
     expect(await resolveCommand(launchOf({ cwd: root, version: '1.18.33' }))).toBe('opencode');
   });
@@ -132,6 +136,27 @@ describe('options of a server that somebody else runs', () => {
     [{ recovery: { provenAfterMs: 0 } }, 'recovery.provenAfterMs'],
   ])('%j is refused, and the message says why', (options, message) => {
     expect(refused(options)).toContain(message);
+  });
+});
+
+describe('the environment of a server', () => {
+  it('has what is ours, whatever the host has and the options say', () => {
+    for (const name of NEVER_INHERITED) vi.stubEnv(name, 'of the host');
+    const options = launchOf({
+      env: { OPENCODE_SERVER_PASSWORD: 'theirs', OPENCODE_ORCHESTRATOR_MANAGED: '0', MINE: 'yes' },
+    });
+    const set = serveEnvironment(options, { password: 'ours', configContent: '{}', allowNested: false });
+    const env = childEnvironment({ inheritEnv: true, env: set, never: NEVER_INHERITED, mark: 'run:1' });
+    vi.unstubAllEnvs();
+    expect(env).toMatchObject({
+      MINE: 'yes',
+      OPENCODE_CONFIG_CONTENT: '{}',
+      OPENCODE_ORCHESTRATOR_MANAGED: '1',
+      OPENCODE_SERVER_PASSWORD: 'ours',
+      OPENCODE_SERVER_USERNAME: 'opencode',
+    });
+    for (const name of ['OPENCODE', 'OPENCODE_PID', 'OPENCODE_PROCESS_ROLE', 'OPENCODE_RUN_ID'])
+      expect(env).not.toHaveProperty(name);
   });
 });
 
