@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
+import { messageOf, SupervisorError } from '../actors/errors.ts';
 
 const OWNER_ONLY = 0o600;
 
@@ -12,10 +13,15 @@ export function stateDirectory(given: string | undefined): string {
   return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.local', 'state'), 'agent-supervisor');
 }
 
-/** Makes a directory that only its owner may read, and returns its path. */
+/** Makes a directory that only its owner may read, and returns its path. Rejects with `ERR_STORE`. */
 export async function privateDirectory(path: string): Promise<string> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  return path;
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    return path;
+  } catch (cause) {
+    const message = `Nothing can be kept in ${path}: ${messageOf(cause)}. Choose another \`stateDirectory\`, or make room there.`;
+    throw new SupervisorError('ERR_STORE', message, { cause });
+  }
 }
 
 /** A file name from any text: readable, and safe on every system. */
@@ -25,7 +31,7 @@ export const fileName = (text: string): string => text.replaceAll(/[^A-Za-z0-9._
 export const stampOf = (wallMs: number): string => new Date(wallMs).toISOString().replaceAll(':', '-');
 
 /** Writes a new file; there is none of that name yet. Rejects with `EEXIST` otherwise. */
-export async function writeNew(path: string, content: string | Buffer): Promise<void> {
+export async function writeNew(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, 'wx', OWNER_ONLY);
   await file.writeFile(content).finally(() => file.close());
 }
@@ -43,7 +49,7 @@ export interface Ownership {
  */
 export async function replaceFile(
   path: string,
-  content: Buffer,
+  content: Uint8Array,
   owner: Ownership = { mode: OWNER_ONLY },
 ): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}`);

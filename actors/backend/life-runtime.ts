@@ -140,9 +140,14 @@ export abstract class LifeRuntime {
     return change;
   }
 
+  /** What the holders of leases are told. */
+  protected get overMessage(): string {
+    return `The process of ${this.id} ended.`;
+  }
+
   /** The process life is over: its turns learn it, and so do the holders of its leases. */
   lifeOver(): void {
-    this.#life.abort(new SupervisorError('ERR_BACKEND_EXITED', `The process of ${this.id} ended.`));
+    this.#life.abort(new SupervisorError('ERR_BACKEND_EXITED', this.overMessage, { backend: this.id }));
     this.#life = new AbortController();
     const at = this.clock.now();
     for (const session of this.sessions) session.tellRunning({ type: 'backend.exited', at });

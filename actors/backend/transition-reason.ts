@@ -4,6 +4,8 @@ import type { Failure } from '../../machines/policies/failure-class.ts';
 const REASONS: Readonly<Record<string, string>> = {
   'life.start': 'start requested',
   'life.stop': 'stop requested',
+  'life.reload': 'reload requested',
+  'life.reconfigured': 'the configuration was taken over',
   'verify.passed': 'ready',
   'health.passed': 'health check passed',
   'stream.start': 'connection wanted',
@@ -22,6 +24,7 @@ export function reasonOf(event: { readonly type: string }, lastFailure: Failure 
   if (type === 'life.restart') return `restart requested: ${reason ?? 'no reason given'}`;
   if (type === 'health.failed' && !lastFailure) return `health check failed: ${reason ?? 'no reason given'}`;
   if (type === 'process.ended' && !lastFailure) return 'the process ended, as asked';
+  if (type === 'life.demandChanged' && !lastFailure) return 'reload requested, and no turn runs any more';
   const known = REASONS[type];
   if (known !== undefined) return known;
   const why = lastFailure ?? failure;

@@ -104,6 +104,8 @@ export interface SupervisorEvents {
     readonly message: string;
     /** The file that the rung wrote: the diagnostics, or the copy of the configuration that it replaced. */
     readonly path?: string;
+    /** Where the configuration was touched: the diagnostics that were written before. */
+    readonly diagnostics?: string;
   };
   decision: {
     readonly type: 'asked' | 'decided' | 'expired';

@@ -52,6 +52,8 @@ export interface DriverEnvironment {
   readonly logger: Logger;
   /** Where files are kept that outlive the host; absent: the user's usual place. */
   readonly stateDirectory: string | undefined;
+  /** Tells the host what it should look at; nothing stops for it. */
+  warn(warning: { readonly code: string; readonly message: string; readonly backend: string }): void;
   /** Whether something real may be started inside a supervised child. */
   readonly allowNested: boolean;
 }
@@ -85,8 +87,11 @@ export interface BackendDriver<L> {
   retire(session: DriverSession, signal: AbortSignal): Promise<void>;
   /** Agent session ids of the subagents seen. */
   spawnedSessions(): ReadonlySet<string>;
-  /** Another configuration, from the next life on. Throws `ERR_INVALID_OPTION`, or `ERR_UNSUPPORTED`. */
-  configure(config: unknown): void;
+  /**
+   * Another configuration, from the next life on; resolves to what tells its content apart. `isNew`: the running life has
+   * another one. Throws `ERR_INVALID_OPTION`, or `ERR_UNSUPPORTED`.
+   */
+  configure(config: unknown): { readonly configId: string; readonly isNew: boolean };
   /** Reads its files again. Rejects where they do not work, or there are none of ours: then nothing has changed. */
   reload(signal: AbortSignal): Promise<Reload>;
   /** Learns how much the models of the current life can hold. */

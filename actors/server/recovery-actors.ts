@@ -1,7 +1,8 @@
 import type { ServerEvent, StepInput } from '../../machines/life-types.ts';
+import type { Failure } from '../../machines/policies/failure-class.ts';
 import { asynchronousActor } from '../asynchronous-actor.ts';
 import type { RecoveryStep } from '../contract/status.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, SupervisorError } from '../errors.ts';
 import type { RecoveryPort, RecoveryReport, StepOutcome } from '../ports.ts';
 import type { Registry } from '../registry.ts';
 import type { ServerBackend } from './server-backend.ts';
@@ -13,6 +14,16 @@ export interface TakenStep {
   readonly outcome: 'healthy' | 'failed';
   readonly message: string;
   readonly path?: string;
+  readonly diagnostics?: string;
+}
+
+/** What a rung did, until its outcome is known. */
+export interface StepNote {
+  readonly message: string;
+  readonly path?: string;
+  readonly diagnostics?: string;
+  /** It could do nothing. */
+  readonly isImpossible?: boolean;
 }
 
 type Rung = (recovery: RecoveryPort, report: RecoveryReport, signal: AbortSignal) => Promise<StepOutcome>;
@@ -35,14 +46,17 @@ function stepActor(registry: Registry, rung: Rung) {
     const { recovery } = backend.driver;
     try {
       if (!recovery) throw new Error('There is nothing of ours to recover.');
-      const { message, path, ...changed } = await rung(recovery, reportOf(backend, input), signal);
+      const { configId, ...note } = await rung(recovery, reportOf(backend, input), signal);
       if (signal.aborted) return;
-      backend.stepNote = { message, ...(path === undefined ? {} : { path }) };
-      tell({ type: 'step.done', at: clock.now(), message, ...changed });
+      backend.stepNote = note;
+      const changed = configId === undefined ? {} : { configId };
+      tell({ type: 'step.done', at: clock.now(), message: note.message, ...changed });
     } catch (error) {
       if (signal.aborted) return;
       const message = messageOf(error);
-      backend.stepNote = { message };
+      backend.stepNote = { message, isImpossible: true };
+      if (error instanceof SupervisorError && error.code === 'ERR_STORE')
+        registry.warn({ code: 'ERR_STORE', message, backend: backend.id });
       logger.warn({ err: error, backend: backend.id }, `A step of the recovery could not be taken: ${message}`);
       tell({ type: 'step.impossible', at: clock.now(), message });
     }
@@ -61,9 +75,19 @@ function reportOf(backend: ServerBackend, { failure, attempted }: StepInput): Re
 }
 
 /** What is told of a rung when its outcome is known. */
-export function takenStep(backend: ServerBackend, step: RecoveryStep, outcome: TakenStep['outcome']): TakenStep {
-  const silent = step === 'restart' ? 'The process was started again.' : 'It did not come to an end in time.';
-  const note = backend.stepNote ?? { message: silent };
+export function takenStep(
+  backend: ServerBackend,
+  step: RecoveryStep,
+  { outcome, failure }: { readonly outcome: TakenStep['outcome']; readonly failure: Failure | null },
+): TakenStep {
+  const silent: StepNote =
+    step === 'restart'
+      ? { message: 'The process was started again.' }
+      : { message: 'It did not come to an end in time.', isImpossible: true };
+  const note = backend.stepNote ?? silent;
   backend.stepNote = undefined;
-  return { step, outcome, ...note };
+  const why =
+    outcome === 'failed' && failure !== null && note.isImpossible !== true ? ` It failed: ${failure.message}` : '';
+  const { isImpossible: _, ...told } = note;
+  return { step, outcome, ...told, message: `${note.message}${why}` };
 }

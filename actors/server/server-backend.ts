@@ -14,6 +14,7 @@ import type {
 } from '../ports.ts';
 import type { SessionRecord } from '../session/session-record.ts';
 import { StreamRuntime } from '../stream/stream-runtime.ts';
+import type { StepNote } from './recovery-actors.ts';
 import { ServerCarrier } from './server-carrier.ts';
 import { serverStatus } from './server-status.ts';
 
@@ -35,7 +36,7 @@ export class ServerBackend extends LifeRuntime implements Backend {
   /** The life whose models' limits are known. */
   limitsOf: number | undefined;
   /** What the last rung of the ladder did, until its outcome is told. */
-  stepNote: { readonly message: string; readonly path?: string } | undefined;
+  stepNote: StepNote | undefined;
   readonly #carriers = new WeakMap<StreamRuntime, Carrier>();
   readonly #byId = new Map<string, StreamRuntime>();
   readonly #command: (command: ServerEvent) => void;
@@ -45,6 +46,10 @@ export class ServerBackend extends LifeRuntime implements Backend {
     this.definition = options.definition;
     this.driver = options.driver;
     this.#command = options.command;
+  }
+
+  protected override get overMessage(): string {
+    return this.definition.mode === 'external' ? `The connection to ${this.id} is over.` : super.overMessage;
   }
 
   send(command: ServerEvent): void {

@@ -29,6 +29,8 @@ export class ServerHandle implements BackendHandle {
   #renewal: Promise<void> | undefined;
   /** A configuration was given that no life has been started with. */
   #isConfigNew = false;
+  /** The last configuration that was given. */
+  #configured: string | undefined;
 
   constructor(runtime: SupervisorRuntime, backend: ServerBackend) {
     this.#runtime = runtime;
@@ -66,9 +68,10 @@ export class ServerHandle implements BackendHandle {
   async reload(config?: unknown): Promise<BackendStatus> {
     const letGo = this.#runtime.keepAlive.hold();
     try {
-      this.#configure(config);
+      const configId = this.#configure(config);
       await this.#operate('reload', () => this.#reload());
       await this.#renewal;
+      this.#expectTaken(configId);
     } finally {
       letGo();
     }
@@ -119,10 +122,21 @@ export class ServerHandle implements BackendHandle {
   }
 
   /** What is given counts from the next life on, whatever becomes of this call. */
-  #configure(config: unknown): void {
-    if (config === undefined || !this.#isRunning) return;
-    this.#backend.driver.configure(config);
-    this.#isConfigNew = true;
+  #configure(config: unknown): string | undefined {
+    if (config === undefined || !this.#isRunning) return undefined;
+    const { configId, isNew } = this.#backend.driver.configure(config);
+    this.#isConfigNew = isNew;
+    this.#configured = configId;
+    return configId;
+  }
+
+  /** Works with another one: the ladder went back, since this one did not work. */
+  #expectTaken(configId: string | undefined): void {
+    const { state, id, actor } = this.#backend;
+    if (configId === undefined || configId !== this.#configured || state !== 'healthy') return;
+    if (actor?.getSnapshot().context.configId === configId) return;
+    const message = `The backend ${id} does not work with that configuration; it goes on with the one that it had before.`;
+    throw new SupervisorError('ERR_CONFIG_INVALID', message, { backend: id });
   }
 
   /** What takes effect at once is told to the chart; the rest waits for the turns that run, and holds up nothing else. */

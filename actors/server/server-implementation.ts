@@ -97,7 +97,7 @@ function serverActions(registry: Registry, observer: ServerObserver) {
       if (step === null) return;
       const why = failure === null ? '' : `: ${failure.code}: ${failure.message}`;
       backend.remember({ from: backend.state, to: backend.state, reason: `${step} ${outcome}${why}` });
-      observer.stepTaken(backend, takenStep(backend, step, outcome));
+      observer.stepTaken(backend, takenStep(backend, step, { outcome, failure }));
     }),
     reportProven: safely('reportProven', (backend) => {
       backend.driver.recovery?.proven().catch((error: unknown) => {

@@ -4,8 +4,9 @@ type Fields = Readonly<Record<string, unknown>>;
  * The text of the last message of the assistant; `undefined` where there is none, or nothing but white space. Takes what
  * `session.messages()` resolves to, and what an opencode client lists (`{ info: { role }, parts: [{ type: 'text', text }] }`).
  */
-export function extractAssistantText(messages: readonly unknown[]): string | undefined {
-  const last = messages.map(fields).findLast((message) => roleOf(message) === 'assistant');
+export function extractAssistantText(messages: readonly unknown[] | null | undefined): string | undefined {
+  const all: readonly unknown[] = Array.isArray(messages) ? messages : [];
+  const last = all.map(fields).findLast((message) => roleOf(message) === 'assistant');
   const text = last && textOf(last);
   return text === undefined || text.trim() === '' ? undefined : text;
 }

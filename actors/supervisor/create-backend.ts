@@ -11,7 +11,8 @@ import type { SupervisorRuntime } from './runtime.ts';
 export function createBackend(id: string, definition: BackendDefinition, runtime: SupervisorRuntime): Backend {
   const { clock, logger, options } = runtime;
   const { stateDirectory, allowNested } = options;
-  const environment = { backendId: id, clock, logger, stateDirectory, allowNested };
+  const warn = runtime.warn.bind(runtime);
+  const environment = { backendId: id, clock, logger, stateDirectory, allowNested, warn };
   const scope = new Scope((error) => logger.error({ err: error, backend: id }, 'A resource could not be released.'));
   const command = (event: ServerEvent | PoolEvent) =>
     runtime.send({ type: 'backend.command', backendId: id, command: event });

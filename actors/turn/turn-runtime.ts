@@ -1,4 +1,11 @@
-import { assess, type Evidence, NO_EVIDENCE, recordFact, type TurnFact } from '../../machines/policies/settlement.ts';
+import {
+  assess,
+  type Assessment,
+  type Evidence,
+  NO_EVIDENCE,
+  recordFact,
+  type TurnFact,
+} from '../../machines/policies/settlement.ts';
 import type { TurnEvent, TurnLimits, TurnVerdict } from '../../machines/turn-setup.ts';
 import type { AgentEvent, Usage } from '../contract/events.ts';
 import type { TurnResult } from '../contract/session.ts';
@@ -8,6 +15,10 @@ import { type FeedLimits, TurnFeed } from './turn-feed.ts';
 
 /** A reader that reads nothing for this long is not waited for any longer, in milliseconds. */
 const HOLD_LIMIT_MS = 10_000;
+
+/** A turn that nobody works on, though it has no end, is given up after this, in milliseconds. */
+const DOUBT_LIMIT_MS = 10_000;
+const INTERRUPTED = { kind: 'interrupted' } as const;
 
 /** What the data plane of a turn needs of the rest. */
 export interface TurnPlace {
@@ -40,6 +51,7 @@ export class TurnRuntime implements TurnSink {
   #queued: TurnEvent[] = [];
   #evidence: Evidence = NO_EVIDENCE;
   #hasBegun = false;
+  #doubtedSince: number | undefined;
   #lastSeenAt: number;
   #text = '';
   #truncated = false;
@@ -155,7 +167,17 @@ export class TurnRuntime implements TurnSink {
     this.#evidence = recordFact(this.#evidence, fact);
     if (this.#evidence.began) this.#began();
     const assessment = assess(this.#evidence);
-    if (assessment) this.send({ type: 'turn.assessed', at: this.#place.clock.now(), assessment });
+    if (assessment?.kind !== 'doubtful') this.#doubtedSince = undefined;
+    if (!assessment) return;
+    const at = this.#place.clock.now();
+    this.send({ type: 'turn.assessed', at, assessment: this.#isDoubtOver(assessment, at) ? INTERRUPTED : assessment });
+  }
+
+  /** A server that says again and again that nobody works on it is not the one that began it, or has forgotten it. */
+  #isDoubtOver({ kind }: Assessment, at: number): boolean {
+    if (kind !== 'doubtful') return false;
+    this.#doubtedSince ??= at;
+    return at - this.#doubtedSince >= DOUBT_LIMIT_MS;
   }
 
   ask(ask: DecisionAsk): void {
@@ -204,6 +226,11 @@ export class TurnRuntime implements TurnSink {
     }
   }
 
+  /** What may have been run is not to be run again because nobody heard of its end. */
+  #isRetryable({ code, retryable }: { readonly code: string; readonly retryable?: boolean }): boolean {
+    return retryable ?? (RETRYABLE.has(code) && !this.#evidence.began);
+  }
+
   #resultOf(verdict: TurnVerdict): TurnResult {
     const failure = 'failure' in verdict ? verdict.failure : undefined;
     return {
@@ -214,7 +241,9 @@ export class TurnRuntime implements TurnSink {
         : {}),
       ...(verdict.outcome === 'cancelled' ? { stopReason: 'cancelled' } : {}),
       ...(this.#usage ? { usage: this.#usage } : {}),
-      ...(failure ? { error: { code: failure.code, message: failure.message, retryable: isRetryable(failure) } } : {}),
+      ...(failure
+        ? { error: { code: failure.code, message: failure.message, retryable: this.#isRetryable(failure) } }
+        : {}),
     };
   }
 }
@@ -230,7 +259,3 @@ const RETRYABLE: ReadonlySet<string> = new Set([
   'ERR_STREAM_FAILED',
   'ERR_STREAM_STALLED',
 ]);
-
-function isRetryable({ code, retryable }: { readonly code: string; readonly retryable?: boolean }): boolean {
-  return retryable ?? RETRYABLE.has(code);
-}

@@ -98,8 +98,8 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     return this.#limits.get(`${providerId}/${modelId}`);
   }
 
-  configure(config: unknown): void {
-    this.#source.configure(config);
+  configure(config: unknown): { readonly configId: string; readonly isNew: boolean } {
+    return this.#source.configure(config);
   }
 
   /** A configuration that does not work changes nothing: it is tried where nobody works. */

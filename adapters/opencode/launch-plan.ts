@@ -84,8 +84,8 @@ export class PrivateConfig {
 const NAMED_VALUE = /["']?([\w.-]+)["']?\s*:\s*(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)')/g;
 
 /** The values in a configuration that have the name of a secret. */
-export function secretsIn(content: Buffer): readonly string[] {
-  const text = content.toString('utf8');
+export function secretsIn(content: Uint8Array): readonly string[] {
+  const text = Buffer.from(content).toString('utf8');
   const named = [...text.matchAll(NAMED_VALUE)].map(([, name = '', double, single]) => ({
     name,
     value: decoded(double ?? single ?? ''),

@@ -78,8 +78,11 @@ export class ManagedServer implements ServerSource {
     throw new SupervisorError('ERR_BACKEND_EXITED', 'The process is no longer running.');
   }
 
-  configure(config: unknown): void {
-    if (this.#config instanceof ObjectConfig) return void this.#config.replace(expectConfig(config));
+  configure(config: unknown): { readonly configId: string; readonly isNew: boolean } {
+    if (this.#config instanceof ObjectConfig) {
+      const configId = this.#config.replace(expectConfig(config));
+      return { configId, isNew: !this.isRunning || this.#life?.config?.id !== configId };
+    }
     throw invalidOption('reload()', 'no argument: the backend reads a configFile; write that file first', config);
   }
 

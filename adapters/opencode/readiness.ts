@@ -23,11 +23,16 @@ export async function verifyServer(
 }
 
 /** Whether a directory's configuration works. Rejects with `ERR_CONFIG_INVALID` where it does not. */
-export async function probeDirectory(address: ServerAddress, directory: string, signal: AbortSignal): Promise<void> {
+export async function probeDirectory(
+  address: ServerAddress,
+  directory: string,
+  signal: AbortSignal,
+  problem = `opencode refuses to work in ${directory}`,
+): Promise<void> {
   const client = clientFor(address, directory);
   const what = `GET /session/status for ${directory}`;
   await ask(what, signal, (request) => client.session.status({ directory }, request)).catch((error: unknown) => {
-    throw toSupervisorError(error, `opencode refuses to work in ${directory}`);
+    throw toSupervisorError(error, problem);
   });
 }
 

@@ -45,14 +45,14 @@ export class OpencodeRecovery implements RecoveryPort {
   }
 
   async rollbackConfig(report: RecoveryReport, signal: AbortSignal): Promise<StepOutcome> {
-    await this.#captureFirst(report);
-    return this.#place.config.rollback(signal);
+    const captured = await this.#captureFirst(report);
+    return { ...(await this.#place.config.rollback(signal)), ...captured };
   }
 
   async seedConfig(report: RecoveryReport, signal: AbortSignal): Promise<StepOutcome> {
-    await this.#captureFirst(report);
-    const isSuspect = report.failure.code !== 'ERR_CONFIG_INVALID';
-    return this.#place.config.seed((asking) => this.#consent(report, asking), isSuspect, signal);
+    const captured = await this.#captureFirst(report);
+    const seeded = await this.#place.config.seed((asking) => this.#consent(report, asking), signal);
+    return { ...seeded, ...captured };
   }
 
   restoreConfig(): Promise<StepOutcome> {
@@ -65,13 +65,16 @@ export class OpencodeRecovery implements RecoveryPort {
   }
 
   /** A ladder that begins at the configuration writes down what it found before it changes anything. */
-  async #captureFirst(report: RecoveryReport): Promise<void> {
+  async #captureFirst(report: RecoveryReport): Promise<{ readonly diagnostics?: string }> {
     const { recovery, environment } = this.#place;
     const others = report.attempted.filter((step) => step !== 'restart');
-    if (others.length > 1 || !recovery.steps.includes('capture-diagnostics')) return;
-    await this.captureDiagnostics(report).catch((error: unknown) => {
-      environment.logger.warn({ err: error, backend: report.backendId }, 'The diagnostics could not be written.');
-    });
+    if (others.length > 1 || !recovery.steps.includes('capture-diagnostics')) return {};
+    try {
+      return present('diagnostics', (await this.captureDiagnostics(report)).path);
+    } catch (error) {
+      environment.warn({ code: 'ERR_STORE', message: messageOf(error), backend: report.backendId });
+      return {};
+    }
   }
 
   async #consent({ backendId, failure }: RecoveryReport, signal: AbortSignal): Promise<boolean> {
@@ -82,7 +85,7 @@ export class OpencodeRecovery implements RecoveryPort {
       const answer: unknown = await recovery.confirmSeed(request, { signal });
       return answer === true;
     } catch (error) {
-      throw new SupervisorError('ERR_INTERNAL', `confirmSeed failed: ${messageOf(error)}`, { cause: error });
+      throw new SupervisorError('ERR_INTERNAL', `confirmSeed failed: ${messageOf(error)}`);
     }
   }
 

@@ -10,7 +10,7 @@ export async function probeConfiguration(address: ServerAddress, signal: AbortSi
   const scratch = new PrivateDirectory();
   const directory = scratch.path();
   try {
-    await probeDirectory(address, directory, signal);
+    await probeDirectory(address, directory, signal, 'Nothing was changed');
     const client = clientFor(address);
     await ask('POST /instance/dispose', signal, (options) => client.instance.dispose({ directory }, options));
   } finally {

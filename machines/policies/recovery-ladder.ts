@@ -18,7 +18,7 @@ export const isAboutConfig = (step: RecoveryStep): boolean => step === 'rollback
 const HELPFUL: Readonly<Record<FailureClass, readonly RecoveryStep[]>> = {
   permanent: [],
   transient: ['restart', 'capture-diagnostics'],
-  suspicious: RECOVERY_STEPS,
+  suspicious: ['restart', 'capture-diagnostics', 'rollback-config'],
   configuration: ['rollback-config', 'seed-config'],
 };
 

@@ -149,8 +149,16 @@ describe('reload() of a configuration that the host gives', () => {
     await until('it is proven', () => status()?.detail === 'healthy.proven', 5_000);
     const steps: string[] = [];
     supervisor.on('recovery', ({ step, outcome }) => void steps.push(`${step} ${outcome}`));
-    expect((await handle().reload({ model: 5 })).state).toBe('healthy');
+    await expect(handle().reload({ model: 5 })).rejects.toMatchObject({ code: 'ERR_CONFIG_INVALID' });
+    expect(status()?.state).toBe('healthy');
     expect([steps, await usernameIn(world.directory())]).toEqual([['rollback-config healthy'], 'proven']);
+  });
+
+  it('costs nothing where the configuration is the one that runs', async () => {
+    const config = world.config({ username: 'same' });
+    await supervise(world.options({ config }));
+    await handle().reload({ ...config });
+    expect(status()?.restarts).toBe(0);
   });
 
   it('refuses what is no configuration, and nothing happens', async () => {

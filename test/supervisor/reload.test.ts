@@ -153,4 +153,34 @@ describe('reload()', () => {
     await world.clock.advance(1_000);
     expect([world.backend.recovery.calls, world.backend.lives.length]).toEqual([['proven'], 1]);
   });
+
+  it('of a configuration that does not work rejects, though the server works again: with the one before', async () => {
+    const world = fakeWorld();
+    world.backend.onLaunch = (life) => {
+      if (life.configId !== '{"bad":1}') return life.up();
+      life.observer.prepared(1, life.configId);
+      life.end({ code: 'ERR_CONFIG_INVALID', reason: 'own-config', message: 'broken' });
+    };
+    world.backend.recovery.onStep = () => {
+      world.backend.configId = 'good';
+      return Promise.resolve({ message: 'done', configId: 'good' });
+    };
+    await world.supervisor.backend('code').start();
+    await expect(world.supervisor.backend('code').reload({ bad: 1 })).rejects.toMatchObject({
+      code: 'ERR_CONFIG_INVALID',
+    });
+    expect(status(world)?.state).toBe('healthy');
+    expect((await world.supervisor.backend('code').reload({ good: 1 })).state).toBe('healthy');
+  });
+
+  it('says why every state was entered', async () => {
+    const { turn, ...world } = await busyWorld();
+    const reloaded = world.supervisor.backend('code').reload();
+    await world.clock.advance(0);
+    world.backend.turn.complete();
+    await Promise.all([turn.result, reloaded]);
+    await world.supervisor.backend('code').reload();
+    const reasons = world.events.transition.filter(({ to }) => to === 'recovering').map(({ reason }) => reason);
+    expect(reasons).toEqual(['reload requested, and no turn runs any more', 'reload requested']);
+  });
 });

@@ -75,4 +75,26 @@ describe('turns through a recovery', () => {
     world.backend.turn.complete('went on');
     expect(await next.result).toMatchObject({ outcome: 'completed', text: 'went on' });
   });
+
+  it('are given up where the server says again and again that nobody works on them: it has forgotten them', async () => {
+    const world = fakeWorld();
+    const session = await world.supervisor.openSession({ backend: 'code', directory: '/project' });
+    const turn = session.prompt('work');
+    await world.clock.advance(0);
+    world.backend.turn.fact({ kind: 'working' }, { kind: 'step-began' });
+    const idle = { kind: 'reconciled', place: 'present', working: false, otherLife: false, overdue: false } as const;
+    let isOver = false;
+    void turn.result.then(() => (isOver = true));
+    world.backend.turn.fact(idle);
+    await world.clock.advance(9_999);
+    world.backend.turn.fact(idle);
+    world.backend.turn.fact({ kind: 'working' }); // It was only slow to say so.
+    await world.clock.advance(20_000);
+    world.backend.turn.fact(idle);
+    await world.clock.advance(9_000);
+    expect(isOver).toBe(false);
+    await world.clock.advance(1_000);
+    world.backend.turn.fact(idle);
+    expect((await turn.result).outcome).toBe('indeterminate');
+  });
 });

@@ -58,22 +58,20 @@ export class FileConfig implements HeldConfig {
     if (good.id === current.id) throw impossible(`${this.#path} is what was proved to work.`);
     const path = await this.#put(good.content, current, signal);
     return {
-      message: `${this.#path} is again what was proved to work; what did not work is in ${path}.`,
+      message: `${this.#path} was put back to what was proved to work; what did not work is kept in ${path}.`,
       configId: good.id,
       path,
     };
   }
 
-  async seed(consent: Consent, isSuspect: boolean, signal: AbortSignal): Promise<StepOutcome> {
+  async seed(consent: Consent, signal: AbortSignal): Promise<StepOutcome> {
     await this.restore(); // Who is asked may look at it.
     const current = await this.load();
     if (current.id === SEED_ID) throw impossible(`${this.#path} is empty already.`);
-    if (isSuspect && (await this.#good.read())?.id === current.id)
-      throw impossible(`${this.#path} was proved to work: it is not the reason.`);
     if (!(await consent(signal))) throw impossible(`The host did not agree to an empty ${this.#path}.`);
     signal.throwIfAborted();
     const path = await this.#put(SEED_CONTENT, await this.load(), signal);
-    return { message: `${this.#path} is empty; what did not work is in ${path}.`, configId: SEED_ID, path };
+    return { message: `${this.#path} was emptied; what did not work is kept in ${path}.`, configId: SEED_ID, path };
   }
 
   /** Unless somebody else has written it since. */
@@ -87,7 +85,7 @@ export class FileConfig implements HeldConfig {
     return { message: `${this.#path} is again what it was.`, configId: original.id };
   }
 
-  async #put(content: Buffer, current: LaunchConfig, signal: AbortSignal): Promise<string> {
+  async #put(content: Uint8Array, current: LaunchConfig, signal: AbortSignal): Promise<string> {
     const archived = await this.#archive.keep(basename(this.#path), current);
     signal.throwIfAborted();
     if (this.#original === undefined || current.id !== this.#writtenId) this.#original = current;
@@ -97,7 +95,7 @@ export class FileConfig implements HeldConfig {
   }
 
   /** A link stays a link: what it leads to is written. */
-  async #write(content: Buffer): Promise<void> {
+  async #write(content: Uint8Array): Promise<void> {
     const target = await realpath(this.#path);
     const { mode, uid, gid } = await stat(target);
     await replaceFile(target, content, { mode: mode & 0o777, uid, gid });

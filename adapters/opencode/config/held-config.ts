@@ -10,7 +10,7 @@ export interface LaunchConfig {
   /** Is read by the server. */
   readonly file?: string;
   /** Byte for byte: what does not work may be no text at all. */
-  readonly content: Buffer;
+  readonly content: Uint8Array;
 }
 
 /** Whether the host agrees that an empty configuration takes the place of one that does not work. */
@@ -26,8 +26,7 @@ export interface HeldConfig {
   /** It worked for long enough to go back to it. */
   proven(config: LaunchConfig): Promise<void>;
   rollback(signal: AbortSignal): Promise<StepOutcome>;
-  /** `isSuspect`: nothing says that the configuration is broken. */
-  seed(consent: Consent, isSuspect: boolean, signal: AbortSignal): Promise<StepOutcome>;
+  seed(consent: Consent, signal: AbortSignal): Promise<StepOutcome>;
   /** Puts back what the rungs found. */
   restore(): Promise<StepOutcome>;
 }
@@ -35,4 +34,4 @@ export interface HeldConfig {
 /** [opencode] A configuration that says nothing. Nobody wants to go back to it: it has no rule at all. */
 export const SEED = { $schema: 'https://opencode.ai/config.json' } as const;
 
-export const idOf = (content: Buffer | string): string => createHash('sha256').update(content).digest('hex');
+export const idOf = (content: Uint8Array | string): string => createHash('sha256').update(content).digest('hex');

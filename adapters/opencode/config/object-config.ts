@@ -21,11 +21,12 @@ export class ObjectConfig implements HeldConfig {
     this.#current = config ? launchConfig(config) : { id: null, content: Buffer.alloc(0) };
   }
 
-  /** From the next life on. */
-  replace(config: Readonly<Record<string, unknown>>): LaunchConfig {
+  /** From the next life on. Returns what tells its content apart. */
+  replace(config: Readonly<Record<string, unknown>>): string {
+    const next = launchConfig(config);
     this.#original = undefined;
-    this.#current = launchConfig(config);
-    return this.#current;
+    this.#current = next;
+    return next.id;
   }
 
   load(): Promise<LaunchConfig> {
@@ -50,16 +51,14 @@ export class ObjectConfig implements HeldConfig {
     if (!proven) throw impossible('No configuration has been proved to work yet.');
     if (proven.id === this.#current.id) throw impossible('The configuration is the one that was proved to work.');
     const path = await this.#put(proven, signal);
-    return { message: 'The last configuration that was proved to work is used.', configId: proven.id, path };
+    return { message: 'The last configuration that was proved to work was taken.', configId: proven.id, path };
   }
 
-  async seed(consent: Consent, isSuspect: boolean, signal: AbortSignal): Promise<StepOutcome> {
+  async seed(consent: Consent, signal: AbortSignal): Promise<StepOutcome> {
     await this.restore();
-    if (isSuspect && this.#proven?.id === this.#current.id)
-      throw impossible('The configuration has been proved to work: it is not the reason.');
     if (!(await consent(signal))) throw impossible('The host did not agree to an empty configuration.');
     const path = await this.#put(SEED_CONFIG, signal);
-    return { message: 'An empty configuration is used.', configId: SEED_CONFIG.id, path };
+    return { message: 'An empty configuration was taken.', configId: SEED_CONFIG.id, path };
   }
 
   restore(): Promise<StepOutcome> {
@@ -82,7 +81,7 @@ export class ObjectConfig implements HeldConfig {
 
 const SEED_CONFIG = launchConfig(SEED);
 
-function launchConfig(object: Readonly<Record<string, unknown>>): LaunchConfig {
+function launchConfig(object: Readonly<Record<string, unknown>>): LaunchConfig & { readonly id: string } {
   const content = Buffer.from(JSON.stringify(object));
   return { id: idOf(content), object, content };
 }

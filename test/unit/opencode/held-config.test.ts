@@ -99,9 +99,9 @@ describe('a configuration file of the user', () => {
       seen.push(content());
       return Promise.resolve(answer);
     };
-    await expect(config.seed(look(false), false, never)).rejects.toThrow('did not agree');
+    await expect(config.seed(look(false), never)).rejects.toThrow('did not agree');
     expect([seen, content()]).toEqual([[BROKEN], BROKEN]);
-    await config.seed(look(true), false, never);
+    await config.seed(look(true), never);
     expect([seen[1], content(), archives().length]).toEqual([BROKEN, SEED, 1]);
     await config.restore();
     expect(content()).toBe(BROKEN);
@@ -110,11 +110,10 @@ describe('a configuration file of the user', () => {
   it('is not emptied where it was proved to work, or is empty already, or the consent came too late', async () => {
     const config = fileConfig();
     await config.proven(await config.load());
-    await expect(config.seed(yes, true, never)).rejects.toThrow('it is not the reason');
-    await expect(config.seed(yes, false, AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
+    await expect(config.seed(yes, AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
     expect(content()).toBe(GOOD);
-    await config.seed(yes, false, never);
-    await expect(fileConfig().seed(yes, false, never)).rejects.toThrow('is empty already');
+    await config.seed(yes, never);
+    await expect(fileConfig().seed(yes, never)).rejects.toThrow('is empty already');
   });
 
   it('is not put back over what somebody has written since', async () => {
@@ -162,7 +161,7 @@ describe('a configuration file of the user', () => {
 
   it('is never emptied by a rollback: an empty one is none to go back to', async () => {
     const config = await provenThenBroken();
-    await config.seed(yes, false, never);
+    await config.seed(yes, never);
     await config.proven(await config.load());
     writeFileSync(file, 'a real one, and broken');
     await config.rollback(never);
@@ -173,7 +172,7 @@ describe('a configuration file of the user', () => {
     const config = await provenThenBroken();
     await config.rollback(never);
     config.accepted();
-    await expect(config.seed(no, false, never)).rejects.toThrow('did not agree');
+    await expect(config.seed(no, never)).rejects.toThrow('did not agree');
     await config.restore();
     expect(content()).toBe(GOOD);
   });
@@ -202,8 +201,8 @@ describe('a configuration that the host gives as an object', () => {
     const [name = ''] = archives();
     const kept = readFileSync(join(root, 'state', 'archives', name), 'utf8');
     expect([JSON.parse(kept), kept.includes('canary')]).toMatchObject([{ model: 5 }, false]);
-    expect(await config.restore()).toMatchObject({ configId: broken.id });
-    expect(await config.load()).toEqual(broken);
+    expect(await config.restore()).toMatchObject({ configId: broken });
+    expect((await config.load()).id).toEqual(broken);
   });
 
   it('that the host gives while a rung is at work is not overwritten, and neither is one after an abort', async () => {
@@ -213,8 +212,8 @@ describe('a configuration that the host gives as an object', () => {
     const rolling = config.rollback(never);
     const given = config.replace({ model: 'c/d' });
     await expect(rolling).rejects.toThrow('has given another configuration');
-    await expect(config.seed(yes, false, AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
-    expect(await config.load()).toEqual(given);
+    await expect(config.seed(yes, AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
+    expect((await config.load()).id).toEqual(given);
   });
 
   it('that was not given at all is none to go back to', async () => {
@@ -228,13 +227,12 @@ describe('a configuration that the host gives as an object', () => {
     const config = new ObjectConfig({ model: 5 }, archive());
     const given = await config.load();
     await expect(config.rollback(never)).rejects.toThrow('No configuration has been proved');
-    await expect(config.seed(no, false, never)).rejects.toThrow('did not agree');
+    await expect(config.seed(no, never)).rejects.toThrow('did not agree');
     expect(await config.load()).toEqual(given);
-    await config.seed(yes, false, never);
+    await config.seed(yes, never);
     expect((await config.load()).object).toEqual({ $schema: 'https://opencode.ai/config.json' });
     await config.restore();
     await config.proven(await config.load());
-    await expect(config.seed(yes, true, never)).rejects.toThrow('it is not the reason');
     await expect(config.rollback(never)).rejects.toThrow('is the one that was proved to work');
   });
 });

@@ -11,10 +11,12 @@ const never = new AbortController().signal;
 const refused: Failure = { code: 'ERR_CONFIG_INVALID', message: 'broken' };
 let root: string;
 let file: string;
+let warned: string[];
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'agent-supervisor-test-'));
   file = join(root, 'opencode.json');
+  warned = [];
   writeFileSync(file, '{ "model": ');
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
@@ -29,6 +31,7 @@ function rungs(options: OpencodeOptions) {
     logger: silentLogger,
     stateDirectory: join(root, 'state'),
     allowNested: false,
+    warn: (warning) => void warned.push(warning.code),
   };
   return new ManagedServer(resolved.server.launch, resolved.recovery, environment).recovery;
 }
