@@ -52,8 +52,6 @@ export interface DriverEnvironment {
   readonly logger: Logger;
   /** Where files are kept that outlive the host; absent: the user's usual place. */
   readonly stateDirectory: string | undefined;
-  /** Tells the host what it should look at; nothing stops for it. */
-  warn(warning: { readonly code: string; readonly message: string; readonly backend: string }): void;
   /** Whether something real may be started inside a supervised child. */
   readonly allowNested: boolean;
 }

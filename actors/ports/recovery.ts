@@ -23,8 +23,6 @@ export interface StepOutcome {
   readonly configId?: string | null;
   /** The file that the rung wrote for people. */
   readonly path?: string;
-  /** The diagnostics that were written before the configuration was touched. */
-  readonly diagnostics?: string;
 }
 
 /** The rungs of the ladder above the restart, and what they go back to. */

@@ -11,8 +11,7 @@ import type { SupervisorRuntime } from './runtime.ts';
 export function createBackend(id: string, definition: BackendDefinition, runtime: SupervisorRuntime): Backend {
   const { clock, logger, options } = runtime;
   const { stateDirectory, allowNested } = options;
-  const warn = runtime.warn.bind(runtime);
-  const environment = { backendId: id, clock, logger, stateDirectory, allowNested, warn };
+  const environment = { backendId: id, clock, logger, stateDirectory, allowNested };
   const scope = new Scope((error) => logger.error({ err: error, backend: id }, 'A resource could not be released.'));
   const command = (event: ServerEvent | PoolEvent) =>
     runtime.send({ type: 'backend.command', backendId: id, command: event });

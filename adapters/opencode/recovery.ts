@@ -44,15 +44,12 @@ export class OpencodeRecovery implements RecoveryPort {
     return { message: `What is known of the failure is in ${path}.`, path };
   }
 
-  async rollbackConfig(report: RecoveryReport, signal: AbortSignal): Promise<StepOutcome> {
-    const captured = await this.#captureFirst(report);
-    return { ...(await this.#place.config.rollback(signal)), ...captured };
+  rollbackConfig(_: RecoveryReport, signal: AbortSignal): Promise<StepOutcome> {
+    return this.#place.config.rollback(signal);
   }
 
-  async seedConfig(report: RecoveryReport, signal: AbortSignal): Promise<StepOutcome> {
-    const captured = await this.#captureFirst(report);
-    const seeded = await this.#place.config.seed((asking) => this.#consent(report, asking), signal);
-    return { ...seeded, ...captured };
+  seedConfig(report: RecoveryReport, signal: AbortSignal): Promise<StepOutcome> {
+    return this.#place.config.seed((asking) => this.#consent(report, asking), signal);
   }
 
   restoreConfig(): Promise<StepOutcome> {
@@ -62,19 +59,6 @@ export class OpencodeRecovery implements RecoveryPort {
   async proven(): Promise<void> {
     const config = this.#place.life()?.config;
     if (config) await this.#place.config.proven(config);
-  }
-
-  /** A ladder that begins at the configuration writes down what it found before it changes anything. */
-  async #captureFirst(report: RecoveryReport): Promise<{ readonly diagnostics?: string }> {
-    const { recovery, environment } = this.#place;
-    const others = report.attempted.filter((step) => step !== 'restart');
-    if (others.length > 1 || !recovery.steps.includes('capture-diagnostics')) return {};
-    try {
-      return present('diagnostics', (await this.captureDiagnostics(report)).path);
-    } catch (error) {
-      environment.warn({ code: 'ERR_STORE', message: messageOf(error), backend: report.backendId });
-      return {};
-    }
   }
 
   async #consent({ backendId, failure }: RecoveryReport, signal: AbortSignal): Promise<boolean> {

@@ -66,7 +66,7 @@ describe('the limits of a recovery', () => {
     await world.clock.advance(60_000);
     expect([status(world)?.lastError?.code, world.backend.recovery.calls]).toEqual([
       'ERR_SPAWN_FAILED',
-      ['rollbackConfig'],
+      ['captureDiagnostics', 'rollbackConfig'],
     ]);
   });
 
@@ -210,6 +210,39 @@ describe('what a supervisor that is stopped is asked for', () => {
     for (const ask of ['restart', 'reload', 'start', 'checkNow', 'stop'] as const)
       expect((await handle(world)[ask]()).state).toBe('idle');
     expect(world.clock.pending).toEqual([]);
+  });
+});
+
+describe('what is known of a failure', () => {
+  it('is written down once before the configuration is touched, and the events name the file, whatever the rung can do', async () => {
+    const world = worldOf(() => refused);
+    world.backend.recovery.onStep = (step) =>
+      step === 'captureDiagnostics'
+        ? Promise.resolve({ message: 'written', path: '/d.json' })
+        : Promise.reject(new Error('no'));
+    await start(world, 0);
+    expect(world.backend.recovery.calls).toEqual(['captureDiagnostics', 'rollbackConfig', 'seedConfig']);
+    expect(world.events.recovery.map(({ step, diagnostics }) => [step, diagnostics])).toEqual([
+      ['rollback-config', '/d.json'],
+      ['seed-config', undefined],
+    ]);
+  });
+
+  it('is not written where that rung was not chosen', async () => {
+    const world = worldOf(() => refused, { backend: { recovery: { steps: ['rollback-config'] } } });
+    await start(world, 0);
+    expect(world.backend.recovery.calls).toEqual(['rollbackConfig', 'restoreConfig']);
+  });
+
+  it('that cannot be written is a warning, and the rung is taken all the same', async () => {
+    const world = worldOf(({ generation }) => (generation === 1 ? refused : undefined));
+    world.backend.recovery.onStep = (step) =>
+      step === 'captureDiagnostics'
+        ? Promise.reject(new Error('the disk is full'))
+        : Promise.resolve({ message: 'done' });
+    await start(world, 0);
+    expect([status(world)?.state, world.events.warning.map(({ code }) => code)]).toEqual(['healthy', ['ERR_STORE']]);
+    expect(world.events.warning[0]?.message).toContain('the disk is full');
   });
 });
 

@@ -94,7 +94,7 @@ describe('the recovery ladder', () => {
     expect((await start(world)).lastError).toMatchObject({ code: 'ERR_CONFIG_INVALID' });
     expect([steps(world), world.backend.recovery.calls]).toEqual([
       ['rollback-config failed', 'seed-config failed'],
-      ['rollbackConfig', 'seedConfig', 'restoreConfig'],
+      ['captureDiagnostics', 'rollbackConfig', 'seedConfig', 'restoreConfig'],
     ]);
   });
 
@@ -102,7 +102,10 @@ describe('the recovery ladder', () => {
     const world = brokenWorld(refused, never);
     world.backend.recovery.onStep = () => Promise.reject(new Error('nothing to go back to'));
     await start(world);
-    expect([world.backend.recovery.calls, world.backend.lives.length]).toEqual([['rollbackConfig', 'seedConfig'], 1]);
+    expect([world.backend.recovery.calls, world.backend.lives.length]).toEqual([
+      ['captureDiagnostics', 'rollbackConfig', 'seedConfig'],
+      1,
+    ]);
     expect(world.events.recovery[0]).toMatchObject({ message: 'nothing to go back to' });
   });
 
@@ -135,7 +138,10 @@ describe('the recovery ladder', () => {
   it('shows where it stands: what is being tried, what was, and what is next', async () => {
     const world = brokenWorld(refused, never);
     let finish!: () => void;
-    world.backend.recovery.onStep = () => new Promise((resolve) => (finish = () => resolve({ message: 'done' })));
+    world.backend.recovery.onStep = (step) =>
+      step === 'captureDiagnostics'
+        ? Promise.resolve({ message: 'written' })
+        : new Promise((resolve) => (finish = () => resolve({ message: 'done' })));
     void world.supervisor.backend('code').start();
     await world.clock.advance(0);
     expect(status(world)).toMatchObject({
@@ -206,7 +212,12 @@ describe('the recovery ladder', () => {
     expect([world.backend.recovery.calls.length, world.backend.lives.length]).toEqual([before, 5]);
     world.backend.configId = 'another broken one';
     await start(world);
-    expect(world.backend.recovery.calls.slice(before)).toEqual(['rollbackConfig', 'seedConfig', 'restoreConfig']);
+    expect(world.backend.recovery.calls.slice(before)).toEqual([
+      'captureDiagnostics',
+      'rollbackConfig',
+      'seedConfig',
+      'restoreConfig',
+    ]);
   });
 
   it('begins anew after the server has worked for a while, and not before: a loop of crashes is written down once', async () => {
@@ -226,13 +237,14 @@ describe('the recovery ladder', () => {
   it('knows the configuration that a rung made: that one is not news', async () => {
     const world = brokenWorld(refused, never);
     world.backend.recovery.onStep = (step) => {
+      if (step === 'captureDiagnostics') return Promise.resolve({ message: 'written' });
       world.backend.configId = step;
       return Promise.resolve({ message: 'done', configId: step });
     };
     await start(world);
     expect([status(world)?.state, world.backend.recovery.calls]).toEqual([
       'failed',
-      ['rollbackConfig', 'seedConfig', 'restoreConfig'],
+      ['captureDiagnostics', 'rollbackConfig', 'seedConfig', 'restoreConfig'],
     ]);
   });
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,12 +11,10 @@ const never = new AbortController().signal;
 const refused: Failure = { code: 'ERR_CONFIG_INVALID', message: 'broken' };
 let root: string;
 let file: string;
-let warned: string[];
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'agent-supervisor-test-'));
   file = join(root, 'opencode.json');
-  warned = [];
   writeFileSync(file, '{ "model": ');
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
@@ -31,7 +29,6 @@ function rungs(options: OpencodeOptions) {
     logger: silentLogger,
     stateDirectory: join(root, 'state'),
     allowNested: false,
-    warn: (warning) => void warned.push(warning.code),
   };
   return new ManagedServer(resolved.server.launch, resolved.recovery, environment).recovery;
 }
@@ -71,17 +68,6 @@ describe('the consent to an empty configuration', () => {
 });
 
 describe('the diagnostics', () => {
-  it('are written once before the configuration is touched, and not where that rung was not chosen', async () => {
-    const recovery = rungs({});
-    await recovery.rollbackConfig(report(refused, ['rollback-config']), never).catch(() => undefined);
-    await recovery.seedConfig(report(refused, ['rollback-config', 'seed-config']), never).catch(() => undefined);
-    expect(readdirSync(join(root, 'state', 'diagnostics'))).toHaveLength(1);
-    rmSync(join(root, 'state'), { recursive: true });
-    const without = rungs({ recovery: { steps: ['rollback-config'] } });
-    await without.rollbackConfig(report(refused, ['rollback-config']), never).catch(() => undefined);
-    expect(readdirSync(root)).toEqual(['opencode.json']);
-  });
-
   it('name variables and not their values, and say which options there are', async () => {
     const recovery = rungs({
       env: { PLAIN: 'canary-plain', SOME_KEY: 'canary-key' },
