@@ -142,6 +142,7 @@ const charts: Record<string, ChartUnderTest> = {
       { ...lifeInput(2, restartOnly), agentId: 'agent-0', handshakeTimeoutMs: 14_000, openTimeoutMs: 15_000 },
       { ...lifeInput(1, restartOnly), agentId: 'agent-0', handshakeTimeoutMs: 14_000, openTimeoutMs: 15_000 },
     ],
+    unlikely: { 1: { 'life.restart': [], 'life.reload': [], 'life.checkNow': [] } },
     alphabet: {
       ...commands,
       ...facts,
