@@ -1,16 +1,7 @@
 import { agentBoot } from './agent-boot.ts';
 import { beforeLife, setupLife } from './life-setup.ts';
-import {
-  failed,
-  health,
-  idle,
-  recovering,
-  starting,
-  stopping,
-  unhealthy,
-  whenReloadedUnhealthy,
-} from './life-states.ts';
-import { demand, whenCheckFails, whenDrained, whenReloaded, whenUp } from './life-transitions.ts';
+import { failed, health, idle, recovering, starting, stopping, unhealthy } from './life-states.ts';
+import { demand, draining, whenCheckFails, whenReloaded, whenReloadedUnhealthy, whenUp } from './life-transitions.ts';
 
 /** One warm agent and its process lives. */
 export const agentMachine = setupLife.createMachine({
@@ -66,12 +57,7 @@ export const agentMachine = setupLife.createMachine({
             ],
           },
         },
-        draining: {
-          id: 'draining',
-          description: 'A new life is wanted; what runs may finish, the next prompt waits for it.',
-          always: { target: '#recovering', guard: 'isFree', actions: ['forgetFailure', 'forgetLadder'] },
-          on: { ...whenDrained, 'life.reload': { actions: [] } },
-        },
+        draining: draining({}),
       },
       on: { ...whenCheckFails('#recovering'), ...whenReloaded, ...whenUp },
       after: { resetAfter: { actions: ['resetBackoff', 'forgetLadder'] } },

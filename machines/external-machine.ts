@@ -1,6 +1,6 @@
 import { beforeLife, setupLife, subject } from './life-setup.ts';
 import { health, idle, unhealthy } from './life-states.ts';
-import { whenCheckFails } from './life-transitions.ts';
+import { failCheck, whenCheckFails } from './life-transitions.ts';
 import { rest, streams, whenHealthy } from './server-states.ts';
 
 /** A connection that is up: asked to begin anew, or to end. */
@@ -8,13 +8,7 @@ const whenUp = {
   'life.checkNow': { actions: 'checkNow' },
   'life.restart': { target: '#starting', actions: 'endLife' },
   'life.stop': { target: '#idle', actions: 'endLife' },
-  'life.unreachable': {
-    target: '#failed',
-    actions: [
-      { type: 'failCheck', params: ({ event }: { event: { reason: string } }) => ({ reason: event.reason }) },
-      'noteUnhealthy',
-    ],
-  },
+  'life.unreachable': { target: '#failed', actions: [failCheck, 'noteUnhealthy'] },
 } as const;
 
 /** A server that somebody else runs: connected to and asked, never started, never signalled, never ended. */

@@ -46,7 +46,7 @@ export const beforeLife = ({ input }: { input: LifeInput }): LifeContext => ({
   streamGroups: [],
 });
 
-/** Types, actions, guards and delays of the charts of process lives; their states are in the `life-*`, `server-*` and `agent-*` files. */
+/** Types, actions, guards and delays of the charts of process lives; their states are in the `life-*`, `ladder-*`, `server-*`, `external-*` and `agent-*` files. */
 export const setupLife = setup({
   types: { input: {} as LifeInput, context: {} as LifeContext, events: {} as AgentEvent | ServerEvent },
   actors: {

@@ -91,14 +91,6 @@ export const unhealthy = <T extends string>(givenUp: T, up: object) =>
     },
   });
 
-/** A new life that was asked for while some checks fail: those who work may finish first. */
-export const whenReloadedUnhealthy = {
-  'life.reload': [
-    { guard: 'isBusy', actions: 'wantRenewal' },
-    { target: '#recovering', actions: ['forgetFailure', 'forgetLadder'] },
-  ],
-} as const;
-
 interface Recovery {
   readonly rest: Rest;
   readonly boot: States;

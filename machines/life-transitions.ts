@@ -15,10 +15,10 @@ export const demand = ({ event }: { event: Extract<LifeCommand, { type: 'life.de
 const problem = ({ event }: { event: { reason: string } }) => ({ reason: event.reason });
 
 const noteDemand = { type: 'noteDemand', params: demand } as const;
-const failCheck = { type: 'failCheck', params: problem } as const;
+export const failCheck = { type: 'failCheck', params: problem } as const;
 
 /** A new life that somebody asked for: no failure, and the ladder begins anew. */
-const renewed = { target: '#recovering', actions: ['forgetFailure', 'forgetLadder'] } as const;
+export const renewed = { target: '#recovering', actions: ['forgetFailure', 'forgetLadder'] } as const;
 
 /** The process ended where nobody asked it to. */
 export const whenEnded = {
@@ -47,13 +47,27 @@ export const whenReloaded = {
   'life.reload': [{ target: '#draining', guard: 'isBusy', actions: 'wantRenewal' }, renewed],
 } as const;
 
+/** The same while some checks fail: that it is wanted is remembered. */
+export const whenReloadedUnhealthy = {
+  'life.reload': [{ guard: 'isBusy', actions: 'wantRenewal' }, renewed],
+} as const;
+
 /** The last of those who work has finished. */
-export const whenDrained = {
+const whenDrained = {
   'life.demandChanged': [
     { guard: { type: 'hasTurns', params: demand }, actions: noteDemand },
     { ...renewed, actions: [noteDemand, ...renewed.actions] },
   ],
 } as const;
+
+/** A life that is to make room for a new one. `on`: what else may happen meanwhile. */
+export const draining = <T extends object>(on: T) =>
+  ({
+    id: 'draining',
+    description: 'A new life is wanted; the turns that run may finish, the next ones wait for it.',
+    always: { ...renewed, guard: 'isFree' },
+    on: { ...whenDrained, ...on },
+  }) as const;
 
 /** A failed check of a life that seemed to work; `givenUp` is where one goes that failed too often. */
 export const whenCheckFails = <T extends string>(givenUp: T) =>

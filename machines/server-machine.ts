@@ -1,16 +1,7 @@
 import { ladder, ladderVerdicts } from './ladder-states.ts';
 import { beforeLife, setupLife, subject } from './life-setup.ts';
-import {
-  failed,
-  health,
-  idle,
-  recovering,
-  starting,
-  stopping,
-  unhealthy,
-  whenReloadedUnhealthy,
-} from './life-states.ts';
-import { whenCheckFails, whenDrained, whenReloaded, whenUp } from './life-transitions.ts';
+import { failed, health, idle, recovering, starting, stopping, unhealthy } from './life-states.ts';
+import { draining, whenCheckFails, whenReloaded, whenReloadedUnhealthy, whenUp } from './life-transitions.ts';
 import { serverBoot } from './server-boot.ts';
 import { rest, streams, whenHealthy } from './server-states.ts';
 
@@ -48,12 +39,7 @@ export const serverMachine = setupLife.createMachine({
           description: 'Its configuration is one to go back to.',
           entry: 'reportProven',
         },
-        draining: {
-          id: 'draining',
-          description: 'A new life is wanted; the turns that run may finish, the next ones wait for it.',
-          always: { target: '#recovering', guard: 'isFree', actions: ['forgetFailure', 'forgetLadder'] },
-          on: { ...whenDrained, 'life.reload': { actions: [] }, 'life.reconfigured': { actions: reconfigured } },
-        },
+        draining: draining({ 'life.reconfigured': { actions: reconfigured } }),
       },
       on: {
         'life.reconfigured': { target: '.proving', actions: reconfigured },

@@ -56,7 +56,15 @@ export interface DriverEnvironment {
   readonly allowNested: boolean;
 }
 
-/** What became of a configuration that a host gave. */
+/** A configuration that a host gave. */
+export interface Configured {
+  /** Tells contents apart. */
+  readonly configId: string;
+  /** The running life has another one. */
+  readonly isNew: boolean;
+}
+
+/** What became of configuration files that were read again. */
 export type Reload =
   /** The running server takes it over, directory by directory, as they become quiet. */
   | { readonly kind: 'applied'; readonly configId: string | null }
@@ -85,11 +93,8 @@ export interface BackendDriver<L> {
   retire(session: DriverSession, signal: AbortSignal): Promise<void>;
   /** Agent session ids of the subagents seen. */
   spawnedSessions(): ReadonlySet<string>;
-  /**
-   * Another configuration, from the next life on; resolves to what tells its content apart. `isNew`: the running life has
-   * another one. Throws `ERR_INVALID_OPTION`, or `ERR_UNSUPPORTED`.
-   */
-  configure(config: unknown): { readonly configId: string; readonly isNew: boolean };
+  /** Another configuration, from the next life on. Throws `ERR_INVALID_OPTION`, or `ERR_UNSUPPORTED`. */
+  configure(config: unknown): Configured;
   /** Reads its files again. Rejects where they do not work, or there are none of ours: then nothing has changed. */
   reload(signal: AbortSignal): Promise<Reload>;
   /** Learns how much the models of the current life can hold. */

@@ -2,6 +2,7 @@ import { SupervisorError } from '../../actors/errors.ts';
 import type {
   BackendDriver,
   BackendSession,
+  Configured,
   Connection,
   ConnectionObserver,
   DriverEnvironment,
@@ -98,7 +99,7 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     return this.#limits.get(`${providerId}/${modelId}`);
   }
 
-  configure(config: unknown): { readonly configId: string; readonly isNew: boolean } {
+  configure(config: unknown): Configured {
     return this.#source.configure(config);
   }
 

@@ -1,5 +1,5 @@
 import { SupervisorError } from '../../actors/errors.ts';
-import type { DriverEnvironment, LifeObserver, ProcessLife, RecoveryPort } from '../../actors/ports.ts';
+import type { Configured, DriverEnvironment, LifeObserver, ProcessLife, RecoveryPort } from '../../actors/ports.ts';
 import { invalidOption } from '../../actors/validation.ts';
 import { stateDirectory } from '../state-directory.ts';
 import { ConfigArchive } from './config/config-archive.ts';
@@ -78,7 +78,7 @@ export class ManagedServer implements ServerSource {
     throw new SupervisorError('ERR_BACKEND_EXITED', 'The process is no longer running.');
   }
 
-  configure(config: unknown): { readonly configId: string; readonly isNew: boolean } {
+  configure(config: unknown): Configured {
     if (this.#config instanceof ObjectConfig) {
       const configId = this.#config.replace(expectConfig(config));
       return { configId, isNew: !this.isRunning || this.#life?.config?.id !== configId };

@@ -1,4 +1,4 @@
-import type { LifeObserver, ProcessLife, RecoveryPort } from '../../actors/ports.ts';
+import type { Configured, LifeObserver, ProcessLife, RecoveryPort } from '../../actors/ports.ts';
 import type { LaunchConfig } from './config/held-config.ts';
 import type { ServerAddress } from './requests.ts';
 
@@ -19,7 +19,7 @@ export interface ServerSource {
   /** Throws where it is known, without asking, that nobody would answer. */
   expectAlive(): void;
   /** Another configuration, from the next life on. Throws where that is not possible. */
-  configure(config: unknown): { readonly configId: string; readonly isNew: boolean };
+  configure(config: unknown): Configured;
   /** The configuration that a server would read now. Rejects where there is none of ours. */
   reread(): Promise<LaunchConfig>;
   /** The running life works with another configuration than it was started with. */

@@ -3,14 +3,6 @@ import { classifyFailure, type Failure, type FailureClass } from './failure-clas
 /** A rung of the recovery ladder. */
 export type RecoveryStep = 'restart' | 'capture-diagnostics' | 'rollback-config' | 'seed-config';
 
-/** All rungs, from the one that costs least. */
-export const RECOVERY_STEPS: readonly RecoveryStep[] = [
-  'restart',
-  'capture-diagnostics',
-  'rollback-config',
-  'seed-config',
-];
-
 /** Whether a rung changes the configuration. */
 export const isAboutConfig = (step: RecoveryStep): boolean => step === 'rollback-config' || step === 'seed-config';
 

@@ -1,8 +1,8 @@
 import { fromCallback } from 'xstate';
-import { describe, expect, it } from 'vitest';
 import { agentMachine, externalMachine, serverMachine } from '../../machines/index.ts';
 import { checkExternal, checkLife } from './chart-invariants.ts';
-import { type ChartUnderTest, controlledChild, replayAllPaths, summary } from './chart-paths.ts';
+import { type ChartUnderTest, controlledChild } from './chart-paths.ts';
+import { takeEverything } from './take-everything.ts';
 
 /** A child that does nothing: the path says what it reports. */
 const idle = fromCallback(() => undefined) as never;
@@ -211,13 +211,4 @@ function lifeGuards(context: LifeGuards, state: string) {
   return [Math.min(failures, 2), turns, budget, restartHistory.length, why?.code, isRenewalWanted, ...ladder];
 }
 
-describe('generated paths through each chart, replayed on a real actor in virtual time', () => {
-  it.each(Object.entries(charts))('take every state and every transition of %s', (name, chart) => {
-    const report = replayAllPaths(chart);
-    console.info(summary(name, report));
-    expect({ states: report.states.missing, transitions: report.transitions.missing }).toEqual({
-      states: [],
-      transitions: [],
-    });
-  });
-});
+takeEverything(charts);

@@ -1,17 +1,14 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { SupervisorError } from '../../../actors/errors.ts';
 import { invalidOption } from '../../../actors/validation.ts';
 import type { StepOutcome } from '../../../actors/ports.ts';
 import { replaceFile } from '../../state-directory.ts';
 import type { ConfigArchive } from './config-archive.ts';
-import { type Consent, type HeldConfig, idOf, type LaunchConfig, SEED } from './held-config.ts';
+import { type Consent, type HeldConfig, idOf, impossible, type LaunchConfig, SEED } from './held-config.ts';
 import type { LastKnownGood } from './last-known-good.ts';
 
 const SEED_CONTENT = Buffer.from(`${JSON.stringify(SEED, undefined, 2)}\n`);
 const SEED_ID = idOf(SEED_CONTENT);
-
-const impossible = (message: string) => new SupervisorError('ERR_UNSUPPORTED', message);
 
 /** A configuration in a file of the user's: written whole or not at all, in its own mode, and kept aside before. */
 export class FileConfig implements HeldConfig {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { SupervisorError } from '../../../actors/errors.ts';
 import type { StepOutcome } from '../../../actors/ports.ts';
 
 /** The configuration that one process life is started with. */
@@ -33,5 +34,8 @@ export interface HeldConfig {
 
 /** [opencode] A configuration that says nothing. Nobody wants to go back to it: it has no rule at all. */
 export const SEED = { $schema: 'https://opencode.ai/config.json' } as const;
+
+/** A rung that can do nothing, and why. */
+export const impossible = (message: string) => new SupervisorError('ERR_UNSUPPORTED', message);
 
 export const idOf = (content: Uint8Array | string): string => createHash('sha256').update(content).digest('hex');

@@ -1,12 +1,9 @@
-import { SupervisorError } from '../../../actors/errors.ts';
 import type { StepOutcome } from '../../../actors/ports.ts';
 import type { ConfigArchive } from './config-archive.ts';
-import { type Consent, type HeldConfig, idOf, type LaunchConfig, SEED } from './held-config.ts';
+import { type Consent, type HeldConfig, idOf, impossible, type LaunchConfig, SEED } from './held-config.ts';
 
 /** [opencode] How the server calls a configuration that came in its environment. */
 const VARIABLE = 'OPENCODE_CONFIG_CONTENT';
-
-const impossible = (message: string) => new SupervisorError('ERR_UNSUPPORTED', message);
 
 /** A configuration that the host gives as an object. What is remembered of it is in memory: it may hold secrets. */
 export class ObjectConfig implements HeldConfig {
