@@ -42,8 +42,12 @@ export function withoutSecrets(value: unknown, redactor: Redactor, name = ''): u
     const items: readonly unknown[] = value;
     return items.map((item, index) => (isFlag(items[index - 1]) ? MASK : withoutSecrets(item, redactor, name)));
   }
-  if (typeof value === 'object' && value !== null)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutSecrets(item, redactor, key)]));
+  if (typeof value === 'object' && value !== null) {
+    const below = (key: string) => (PRIVATE_NAME.test(name) ? name : key); // All that is below such a name.
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, withoutSecrets(item, redactor, below(key))]),
+    );
+  }
   if (typeof value !== 'string') return value;
   if (PRIVATE_NAME.test(name)) return MASK;
   const flag = SECRET_FLAG.exec(value)?.[1];

@@ -101,7 +101,12 @@ describe('diagnostics', () => {
       fc.property(value, (given) => !JSON.stringify(withoutSecrets(given, redactor)).includes(secret)),
       { numRuns: 500 },
     );
-    const named = fc.dictionary(fc.constantFrom('apiKey', 'password', 'token'), fc.constant('unknown-canary'));
+    const unknown = fc.oneof(
+      fc.constant('unknown-canary'),
+      fc.constant(['unknown-canary']),
+      fc.constant({ value: 'unknown-canary', more: [{ note: 'unknown-canary' }] }),
+    );
+    const named = fc.dictionary(fc.constantFrom('apiKey', 'password', 'token'), unknown);
     fc.assert(fc.property(named, (given) => !JSON.stringify(withoutSecrets(given, new Redactor())).includes('canary')));
   });
 });
