@@ -1,3 +1,4 @@
+export { memoryStore } from './actors/defaults/memory-store.ts';
 export { extractAssistantText } from './actors/session/assistant-text.ts';
 export { createSupervisor } from './actors/supervisor/create-supervisor.ts';
 export { type Health, healthOf } from './actors/supervisor/health-of.ts';
@@ -6,5 +7,6 @@ export { ERROR_CODES, type ErrorCode, SupervisorError, type SupervisorErrorDetai
 export type * from './actors/contract/events.ts';
 export type * from './actors/contract/session.ts';
 export type * from './actors/contract/status.ts';
+export type * from './actors/contract/store.ts';
 export type * from './actors/contract/supervisor.ts';
 export type { BackendDefinition } from './actors/ports.ts';

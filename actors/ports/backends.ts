@@ -1,6 +1,6 @@
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { LifeSettings, StreamSettings } from '../../machines/settings.ts';
-import type { BackendSession, Clock, Logger } from '../contract/supervisor.ts';
+import type { BackendSession, Clock, Logger, SupervisorEvents } from '../contract/supervisor.ts';
 import type { RecoveryPort } from './recovery.ts';
 import type { DriverSession, DriverSessionRequest, DriverTurn } from './sessions.ts';
 
@@ -50,6 +50,8 @@ export interface DriverEnvironment {
   readonly backendId: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Tells the host what it should look at; nothing stops for it. */
+  readonly warn: (warning: SupervisorEvents['warning']) => void;
   /** Where files are kept that outlive the host; absent: the user's usual place. */
   readonly stateDirectory: string | undefined;
   /** Whether something real may be started inside a supervised child. */

@@ -2,6 +2,7 @@ import type { ServerEvent } from '../../machines/life-types.ts';
 import type { PoolEvent } from '../../machines/pool-machine.ts';
 import { AgentBackend } from '../agent/agent-backend.ts';
 import type { Backend } from '../backend/backend.ts';
+import type { SupervisorEvents } from '../contract/supervisor.ts';
 import type { BackendDefinition } from '../ports.ts';
 import { Scope } from '../scope.ts';
 import { ServerBackend } from '../server/server-backend.ts';
@@ -11,7 +12,8 @@ import type { SupervisorRuntime } from './runtime.ts';
 export function createBackend(id: string, definition: BackendDefinition, runtime: SupervisorRuntime): Backend {
   const { clock, logger, options } = runtime;
   const { stateDirectory, allowNested } = options;
-  const environment = { backendId: id, clock, logger, stateDirectory, allowNested };
+  const warn = (warning: SupervisorEvents['warning']) => runtime.warn(warning);
+  const environment = { backendId: id, clock, logger, warn, stateDirectory, allowNested };
   const scope = new Scope((error) => logger.error({ err: error, backend: id }, 'A resource could not be released.'));
   const command = (event: ServerEvent | PoolEvent) =>
     runtime.send({ type: 'backend.command', backendId: id, command: event });

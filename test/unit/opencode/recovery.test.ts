@@ -28,6 +28,7 @@ function rungs(options: OpencodeOptions) {
     clock: systemClock,
     logger: silentLogger,
     stateDirectory: join(root, 'state'),
+    warn: () => undefined,
     allowNested: false,
   };
   return new ManagedServer(resolved.server.launch, resolved.recovery, environment).recovery;
