@@ -1,5 +1,5 @@
 /** The layers of the project: what may import what. Each rule was seen to catch a violation. */
-const adapterFolders = ['process', 'opencode', 'acp'];
+const adapterFolders = ['process', 'opencode', 'acp', 'store'];
 
 module.exports = {
   forbidden: [
@@ -38,8 +38,15 @@ module.exports = {
       from: { path: '^adapters/' },
       to: {
         path: '^(actors|machines|index\\.ts)',
-        pathNot: '^actors/(ports|errors|validation|mcp-server-shape)\\.ts$',
+        pathNot: '^actors/(ports|errors|validation|mcp-server-shape|defaults/memory-store)\\.ts$',
       },
+    },
+    {
+      name: 'store-entry-offers-the-store-in-memory',
+      comment: 'Both stores come from one entry; no adapter builds on the one in memory.',
+      severity: 'error',
+      from: { path: '^adapters/', pathNot: '^adapters/store/index\\.ts$' },
+      to: { path: '^actors/defaults/' },
     },
     {
       name: 'adapters-use-only-types-of-ports',
