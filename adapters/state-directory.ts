@@ -13,6 +13,9 @@ export function stateDirectory(given: string | undefined): string {
   return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.local', 'state'), 'agent-supervisor');
 }
 
+/** Where runs are on record while they have processes. */
+export const processesDirectory = (given: string | undefined): string => join(stateDirectory(given), 'processes');
+
 /** Makes a directory that only its owner may read, and returns its path. Rejects with `ERR_STORE`. */
 export async function privateDirectory(path: string): Promise<string> {
   try {

@@ -15,34 +15,35 @@ import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
 import { expectNotNested, isSupervisedChild } from '../process/nesting.ts';
 import { PrivateDirectory } from '../process/private-directory.ts';
 import { Redactor, PRIVATE_NAME } from '../process/redaction.ts';
+import { holdRecord, type RecordHold } from '../process/registry.ts';
 import { nextChildMark } from '../process/run-identity.ts';
+import { processesDirectory } from '../state-directory.ts';
 import { Conversation } from './conversation.ts';
 import { expectDirectory } from './directory.ts';
 import type { AcpLaunch } from './options.ts';
 
 const STDERR_TAIL = 2_000;
 
-type LifeEnvironment = Pick<DriverEnvironment, 'clock' | 'allowNested'>;
-
 /** One process life of an agent, from the spawn to the last process it started. */
 export class AcpLife implements AgentLife {
   readonly #launch: AcpLaunch;
   readonly #observer: AgentLifeObserver;
   readonly #clock: Clock;
-  readonly #allowNested: boolean;
+  readonly #environment: DriverEnvironment;
   readonly #redactor = new Redactor();
   readonly #files = new PrivateDirectory();
   readonly #directory: string;
   readonly #gone: Promise<void>;
   #process: ManagedProcess | undefined;
   #conversation: Conversation | undefined;
+  #record: RecordHold | undefined;
   #isAbandoned = false;
   #broken: Failure | undefined;
   #lastSeenAt = Number.NEGATIVE_INFINITY;
 
-  constructor(launch: AcpLaunch, directory: string, environment: LifeEnvironment, observer: AgentLifeObserver) {
+  constructor(launch: AcpLaunch, directory: string, environment: DriverEnvironment, observer: AgentLifeObserver) {
     this.#launch = launch;
-    this.#allowNested = environment.allowNested;
+    this.#environment = environment;
     this.#directory = launch.cwd ?? directory;
     this.#clock = environment.clock;
     this.#observer = observer;
@@ -106,6 +107,7 @@ export class AcpLife implements AgentLife {
     const end = await this.#live().catch((error: unknown) => toFailure(error, 'ERR_SPAWN_FAILED'));
     await this.#conversation?.end();
     await this.#files.remove();
+    this.#record?.release(); // Its terminals have ended with the conversation.
     const failure = 'survivors' in end ? this.#failureOf(end) : end;
     const message = this.#redactor.redact(failure.message);
     const stderrTail = this.#process?.stderrTail(STDERR_TAIL) ?? '';
@@ -114,8 +116,10 @@ export class AcpLife implements AgentLife {
   }
 
   async #live(): Promise<ProcessEnd | Failure> {
-    expectNotNested(this.#launch.command, { allowNested: this.#allowNested, nested: isSupervisedChild() });
+    const { allowNested, stateDirectory } = this.#environment;
+    expectNotNested(this.#launch.command, { allowNested, nested: isSupervisedChild() });
     await expectDirectory(this.#directory);
+    this.#record = await holdRecord({ ...this.#environment, directory: processesDirectory(stateDirectory) });
     if (this.#isAbandoned) return { code: 'ERR_STOPPED', message: 'The start was abandoned.' };
     const { command, args, inheritEnv } = this.#launch;
     const env = { ...this.#launch.env, ...this.#writeFiles() };

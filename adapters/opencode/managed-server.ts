@@ -52,8 +52,9 @@ export class ManagedServer implements ServerSource {
   }
 
   launch(generation: number, observer: LifeObserver): ProcessLife {
-    const { allowNested } = this.#environment;
-    this.#life = new ServerLife({ options: this.#options, allowNested, held: this.#config, generation, observer });
+    const options = this.#options;
+    const environment = this.#environment;
+    this.#life = new ServerLife({ options, environment, held: this.#config, generation, observer });
     return this.#life;
   }
 

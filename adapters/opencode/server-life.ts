@@ -2,13 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { toFailure } from '../../actors/errors.ts';
 import { invalidOption } from '../../actors/validation.ts';
-import type { Failure, LifeObserver, ProcessLife } from '../../actors/ports.ts';
+import type { DriverEnvironment, Failure, LifeObserver, ProcessLife } from '../../actors/ports.ts';
 import { childEnvironment } from '../process/environment.ts';
 import { freePort } from '../process/free-port.ts';
 import { ManagedProcess, type ProcessEnd } from '../process/managed-process.ts';
 import { expectNotNested, isSupervisedChild } from '../process/nesting.ts';
 import { PRIVATE_NAME, Redactor } from '../process/redaction.ts';
+import { holdRecord, type RecordHold } from '../process/registry.ts';
 import { nextChildMark } from '../process/run-identity.ts';
+import { processesDirectory } from '../state-directory.ts';
 import type { HeldConfig, LaunchConfig } from './config/held-config.ts';
 import { NEVER_INHERITED, PrivateConfig, secretsIn, serveArguments, serveEnvironment } from './launch-plan.ts';
 import { portOf } from './external-options.ts';
@@ -27,7 +29,7 @@ const STDERR_TAIL = 2_000;
 
 export interface ServerLifePlan {
   readonly options: LaunchOptions;
-  readonly allowNested: boolean;
+  readonly environment: DriverEnvironment;
   /** Who holds the configuration of this life. */
   readonly held: Pick<HeldConfig, 'load' | 'owns'>;
   readonly generation: number;
@@ -50,6 +52,7 @@ export class ServerLife implements ProcessLife {
   #process: ManagedProcess | undefined;
   #config: LaunchConfig | undefined;
   #private: PrivateConfig | undefined;
+  #record: RecordHold | undefined;
   #over = false;
 
   constructor(plan: ServerLifePlan) {
@@ -123,6 +126,7 @@ export class ServerLife implements ProcessLife {
     }));
     this.#over = true;
     await this.#private?.remove();
+    this.#record?.release();
     const message = this.redactor.redact(failure.message);
     const stderrTail = this.stderrTail(STDERR_TAIL);
     this.#observer.ended({ failure: { ...failure, message }, stderrTail, survivors });
@@ -137,9 +141,11 @@ export class ServerLife implements ProcessLife {
   }
 
   async #prepare(): Promise<void> {
-    const { allowNested } = this.#plan;
+    const { environment } = this.#plan;
+    const { allowNested, stateDirectory } = environment;
     expectNotNested('opencode serve', { allowNested, nested: this.#options.nested ?? isSupervisedChild() });
     await expectDirectory(this.#options.cwd);
+    this.#record = await holdRecord({ ...environment, directory: processesDirectory(stateDirectory) });
     this.#command = await resolveCommand(this.#options);
     this.#port = this.#options.port === 0 ? await portOn(this.#options.hostname) : this.#options.port;
     this.reconfigured(await this.#plan.held.load()); // As late as can be: it may still change.
@@ -150,7 +156,7 @@ export class ServerLife implements ProcessLife {
   #spawn(): Promise<ProcessEnd> {
     const { cwd, inheritEnv } = this.#options;
     const mark = nextChildMark();
-    const { allowNested } = this.#plan;
+    const { allowNested } = this.#plan.environment;
     const configContent = this.#private?.content;
     const set = serveEnvironment(this.#options, { password: this.#password, configContent, allowNested });
     const env = childEnvironment({ inheritEnv, env: set, never: NEVER_INHERITED, mark });

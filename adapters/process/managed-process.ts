@@ -4,8 +4,9 @@ import { execa } from 'execa';
 import { dismissGuardian, guardGroup, raiseGuardian, unguardGroup } from './guardian.ts';
 import { drain, lineSplitter, TextRing } from './output.ts';
 import type { Redactor } from './redaction.ts';
-import { signalGroup, terminateGroup } from './signals.ts';
 import { isZombie } from './process-table.ts';
+import { forgetChild, recordChild } from './registry.ts';
+import { signalGroup, terminateGroup } from './signals.ts';
 import { sweep } from './sweep.ts';
 
 export interface ManagedProcessOptions {
@@ -82,7 +83,7 @@ export class ManagedProcess {
       throw error;
     }
     this.pid = this.#child.pid;
-    if (this.pid !== undefined) guardGroup(this.pid);
+    if (this.pid !== undefined) keepWatch(this.pid);
     this.#child.stdin?.on('error', () => undefined); // EPIPE of a process that is dying; its exit is reported elsewhere.
     if (options.onOutput) this.#child.stdout.on('data', options.onOutput).on('error', () => undefined);
     else
@@ -153,7 +154,7 @@ export class ManagedProcess {
     this.#child.stdin?.destroy();
     this.#child.stdout.destroy();
     this.#child.stderr.destroy();
-    await (this.pid === undefined ? dismissGuardian() : unguardGroup(this.pid));
+    await (this.pid === undefined ? dismissGuardian() : endWatch(this.pid, survivors));
     const end = { ...exit, survivors };
     this.#options.onEnd(end);
     return end;
@@ -165,6 +166,17 @@ export class ManagedProcess {
     signalGroup(this.pid, 'SIGKILL');
     return sweep(this.#options.mark, SWEEP_MS);
   }
+}
+
+/** Whatever becomes of the host, the child goes with it. */
+function keepWatch(pid: number): void {
+  guardGroup(pid);
+  recordChild(pid);
+}
+
+async function endWatch(pid: number, survivors: readonly number[]): Promise<void> {
+  forgetChild(pid, survivors);
+  await unguardGroup(pid);
 }
 
 function spawnChild({ command, args, cwd, env, hasInput = false }: ManagedProcessOptions) {

@@ -1,7 +1,9 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { guardDirectory, unguardDirectory } from './guardian.ts';
+import { ownDirectoryPath } from './own-directory.ts';
+import { forgetDirectory, leaveDirectory, recordDirectory } from './registry.ts';
+import { runId } from './run-identity.ts';
 
 /** Files of one process life that only its owner may read. They are made on demand, and go with the life or the host. */
 export class PrivateDirectory {
@@ -27,16 +29,29 @@ export class PrivateDirectory {
     try {
       rmSync(path, { recursive: true, force: true });
     } catch {
+      leaveDirectory();
       return; // It stays guarded, and goes with the host at the latest.
     }
     this.#path = undefined;
-    await unguardDirectory(path);
+    await release(path);
   }
 }
 
+/** It is watched over before it is there. */
 function makeDirectory(): string {
-  const path = mkdtempSync(join(resolve(tmpdir()), 'agent-supervisor-'));
-  chmodSync(path, 0o700);
+  const path = ownDirectoryPath(runId());
+  recordDirectory(path);
   guardDirectory(path);
-  return path;
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return path;
+  } catch (error) {
+    void release(path);
+    throw error;
+  }
+}
+
+function release(path: string): Promise<void> {
+  forgetDirectory(path);
+  return unguardDirectory(path);
 }

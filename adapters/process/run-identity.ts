@@ -22,6 +22,9 @@ function identity(): Identity {
 
 export const runId = (): string => identity().runId;
 
+/** The run that a mark is of. */
+export const runOf = (mark: string): string => mark.slice(0, Math.max(0, mark.lastIndexOf(':')));
+
 /** A mark that no other child of this run carries. */
 export function nextChildMark(): string {
   const own = identity();
