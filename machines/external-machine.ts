@@ -6,6 +6,7 @@ import { rest, streams, whenHealthy } from './server-states.ts';
 /** A connection that is up: asked to begin anew, or to end. */
 const whenUp = {
   'life.checkNow': { actions: 'checkNow' },
+  'life.woke': { actions: 'checkNow' },
   'life.restart': { target: '#starting', actions: 'endLife' },
   'life.stop': { target: '#idle', actions: 'endLife' },
   'life.unreachable': { target: '#failed', actions: [failCheck, 'noteUnhealthy'] },

@@ -1,6 +1,6 @@
 import { restartDelay } from './policies/restart-policy.ts';
 import { setupLife } from './life-setup.ts';
-import { demand, lifeOf, whenCheckFailsAgain, whenEnded } from './life-transitions.ts';
+import { demand, lifeOf, whenCheckFailsAgain, whenEnded, whenWokenUnhealthy } from './life-transitions.ts';
 import type { LifeContext } from './life-types.ts';
 
 /** Whatever carries turns hears of it: what depends on the process is told to rest, or to begin. */
@@ -88,6 +88,7 @@ export const unhealthy = <T extends string>(givenUp: T, up: object) =>
       'health.passed': { target: '#healthy', actions: 'passCheck' },
       ...whenCheckFailsAgain(givenUp),
       ...up,
+      ...whenWokenUnhealthy,
     },
   });
 

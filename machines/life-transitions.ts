@@ -35,8 +35,17 @@ export const whenUp = {
     { ...whenEnded['process.ended'], target: '#idle' },
   ],
   'life.checkNow': { actions: 'checkNow' },
+  'life.woke': { actions: 'checkNow' },
   'life.restart': renewed,
   'life.stop': { target: '#stopping' },
+} as const;
+
+/** The host slept while some checks failed: neither their count nor the busy grace goes on. */
+export const whenWokenUnhealthy = {
+  'life.woke': [
+    { target: '#graced', guard: 'isBusy', actions: ['passCheck', 'checkNow'] },
+    { actions: ['passCheck', 'checkNow'] },
+  ],
 } as const;
 
 /** Asked for while a process boots: it may have read what the caller has changed since, so another one replaces it. */

@@ -29,6 +29,8 @@ export type LifeCommand =
   /** Of a server that others run: somebody who needs it has asked, and got no answer. */
   | { readonly type: 'life.unreachable'; readonly reason: string }
   | { readonly type: 'life.checkNow' }
+  /** The host slept: what failed before says nothing, and who is up is asked now. */
+  | { readonly type: 'life.woke' }
   | { readonly type: 'life.demandChanged'; readonly turns: number; readonly waiters: number };
 
 /** Facts about one process life. Every fact carries the monotonic time at which it held, in milliseconds. */

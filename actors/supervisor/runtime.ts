@@ -3,6 +3,8 @@ import type { BackoffInput } from '../../machines/backoff-machine.ts';
 import { MAX_GROUP_CHILDREN } from '../../machines/group-machine.ts';
 import { withJitter } from '../../machines/policies/backoff.ts';
 import type { SupervisorEvent, SupervisorInput } from '../../machines/supervisor-setup.ts';
+import { AwakeClock, type SleepObserver } from '../awake/awake-clock.ts';
+import { checkEverything } from '../awake/check-everything.ts';
 import { AgentBackend } from '../agent/agent-backend.ts';
 import type { AgentRuntime } from '../agent/agent-runtime.ts';
 import type { Backend } from '../backend/backend.ts';
@@ -22,7 +24,7 @@ import { CHART_INTENSITY, RootReports } from './root-reports.ts';
 import { provideSupervisor } from './supervisor-implementation.ts';
 
 /** Everything that is alive in one supervisor: the root actor, the backends, the turns, the decisions. */
-export class SupervisorRuntime implements Registry {
+export class SupervisorRuntime implements Registry, SleepObserver {
   readonly options: ResolvedSupervisorOptions;
   readonly clock;
   readonly logger;
@@ -39,8 +41,8 @@ export class SupervisorRuntime implements Registry {
   readonly #root: Actor<ReturnType<typeof provideSupervisor>>;
 
   constructor(options: ResolvedSupervisorOptions) {
-    this.options = options;
-    this.clock = options.clock;
+    this.clock = new AwakeClock(options.clock, this);
+    this.options = { ...options, clock: this.clock };
     this.logger = options.logger;
     this.random = options.random;
     this.emitter = new Emitter(this.logger);
@@ -121,6 +123,15 @@ export class SupervisorRuntime implements Registry {
   warn(warning: SupervisorEvents['warning']): void {
     this.logger.warn(warning, warning.message);
     this.emitter.emit('warning', warning);
+  }
+
+  woke(sleptMs: number): void {
+    this.logger.info({ sleptMs }, `The host slept for ${sleptMs} ms; everything that runs is checked.`);
+    checkEverything({ backends: this.backends.values(), turns: this.#turns.values() });
+  }
+
+  setBack(byMs: number): void {
+    this.logger.info({ byMs }, `The wall clock was set back by ${byMs} ms; nothing slept.`);
   }
 
   supervisorChanged(state: string): void {

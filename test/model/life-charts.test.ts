@@ -23,6 +23,7 @@ const commands = {
   'life.restart': [{ reason: 'asked' }],
   'life.reload': [{}],
   'life.checkNow': [{}],
+  'life.woke': [{}],
   'life.demandChanged': [
     { turns: 0, waiters: 0 },
     { turns: 1, waiters: 0 },
@@ -52,6 +53,7 @@ const noHost = {
   'life.reload': [],
   'life.reconfigured': [],
   'life.checkNow': [],
+  'life.woke': [],
   'server.openStream': [],
   'server.closeStream': [],
   'group.childFailed': [],
@@ -60,6 +62,7 @@ const noHost = {
 const quiet = {
   'life.demandChanged': [{ turns: 0, waiters: 1 }],
   'life.checkNow': [],
+  'life.woke': [],
   'life.reconfigured': [],
   'health.passed': [],
   'health.failed': [],
@@ -142,7 +145,7 @@ const charts: Record<string, ChartUnderTest> = {
       { ...lifeInput(2, restartOnly), agentId: 'agent-0', handshakeTimeoutMs: 14_000, openTimeoutMs: 15_000 },
       { ...lifeInput(1, restartOnly), agentId: 'agent-0', handshakeTimeoutMs: 14_000, openTimeoutMs: 15_000 },
     ],
-    unlikely: { 1: { 'life.restart': [], 'life.reload': [], 'life.checkNow': [] } },
+    unlikely: { 1: { 'life.restart': [], 'life.reload': [], 'life.checkNow': [], 'life.woke': [] } },
     alphabet: {
       ...commands,
       ...facts,
