@@ -9,7 +9,9 @@ import {
 import { seededRandom } from '../fixtures/seeded-random.ts';
 import { cancelTurns, PHASES } from './cancel-turns.ts';
 import { killAgent } from './kill-agent.ts';
+import { killHost } from './kill-host.ts';
 import { killOpencode } from './kill-opencode.ts';
+import { killStore } from './kill-store.ts';
 
 const AGENTS: Readonly<Record<string, AgentUnderTest>> = {
   goose: gooseAgent,
@@ -17,32 +19,41 @@ const AGENTS: Readonly<Record<string, AgentUnderTest>> = {
   'opencode-acp': opencodeAcpAgent,
   'opencode-server': opencodeServer,
 };
-const USAGE = `npm run chaos -- [kill|cancel] [--of ${Object.keys(AGENTS).join('|')}] [--runs 50] [--seed 1]`;
+const USAGE = `npm run chaos -- [kill|cancel|store|host] [--of ${Object.keys(AGENTS).join('|')}] [--runs 50] [--seed 1] [--guardian]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     of: { type: 'string', default: 'opencode-server' },
     runs: { type: 'string', default: '50' },
+    guardian: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 });
 const [what = 'kill'] = positionals;
 const agent = AGENTS[values.of];
-if (!agent || (what !== 'kill' && what !== 'cancel')) throw new Error(USAGE);
-if (!agent.isInstalled) throw new Error(`${agent.name} is not installed: npm run agents`);
+if (!agent || !['kill', 'cancel', 'store', 'host'].includes(what)) throw new Error(USAGE);
+if (what !== 'store' && !agent.isInstalled) throw new Error(`${agent.name} is not installed: npm run agents`);
 
 const runs = Number(values.runs);
 const random = seededRandom(Number(values.seed));
 const print = (line: string) => process.stdout.write(`${line}\n`);
 const onTurn = (turn: object, index: number) => print(`${String(index + 1).padStart(4)} ${JSON.stringify(turn)}`);
-print(`${runs} × ${what === 'kill' ? 'SIGKILL of' : 'cancel of a turn of'} ${agent.name}, seed ${values.seed}`);
+const WHAT: Readonly<Record<string, string>> = {
+  kill: `SIGKILL of ${agent.name}`,
+  cancel: `cancel of a turn of ${agent.name}`,
+  store: 'SIGKILL of a host that writes its store',
+  host: `SIGKILL of a host of ${agent.name}${values.guardian ? ', and of its guardian' : ''}`,
+};
+print(`${runs} × ${WHAT[what] ?? ''}, seed ${values.seed}`);
 
 const violations = await run(agent);
 print(violations.length === 0 ? '0 violations' : `${violations.length} violations\n${violations.join('\n')}`);
 process.exitCode = violations.length === 0 ? 0 : 1;
 
 async function run(of: AgentUnderTest): Promise<readonly string[]> {
+  if (what === 'store') return runStore();
+  if (what === 'host') return runHosts(of);
   if (what === 'cancel') {
     const report = await cancelTurns({ agent: of, runs, random, onTurn });
     print(countsOf(report.turns));
@@ -66,6 +77,29 @@ async function run(of: AgentUnderTest): Promise<readonly string[]> {
   print(`settled ${spread(during.map((turn) => turn.settledAfterExitMs))} after the exit`);
   print(executionsOf(report.turns));
   return report.violations;
+}
+
+async function runStore(): Promise<readonly string[]> {
+  const { kills, violations: found } = await killStore({ runs, random, onRun: onTurn });
+  const writes = kills.reduce((sum, { acknowledged }) => sum + acknowledged, 0);
+  print(
+    `\n${kills.length} kills, ${writes} acknowledged writes, ${kills.filter(({ isNewFile }) => isNewFile).length} new files`,
+  );
+  print(`opened anew in ${spread(kills.map(({ openedInMs }) => openedInMs))}`);
+  return found;
+}
+
+async function runHosts(of: AgentUnderTest): Promise<readonly string[]> {
+  const { turns, violations: found } = await killHost({ agent: of, runs, random, guardian: values.guardian, onTurn });
+  const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
+  const running = sum(turns.map((turn) => turn.running));
+  print(
+    `\n${turns.length} hosts, ${running} processes running at the kill, ${sum(turns.map(({ left }) => left))} left`,
+  );
+  print(
+    `all gone ${spread(turns.map(({ goneMs }) => goneMs))} after ${values.guardian ? 'the next start' : 'the kill'}`,
+  );
+  return found;
 }
 
 function countsOf(turns: readonly { readonly outcome: string }[]): string {
