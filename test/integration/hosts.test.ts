@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OpencodeOptions } from '../../adapters/opencode/index.ts';
 import { bundleHost } from '../fixtures/bundled-host.ts';
-import { processesCalled, processesWith } from '../fixtures/leftovers.ts';
+import { isAlive, processesCalled, processesWith } from '../fixtures/leftovers.ts';
 import { OpencodeWorld } from '../fixtures/opencode-world.ts';
 import type { HostTask } from '../fixtures/programs/host.ts';
 import { until } from '../fixtures/until.ts';
@@ -22,10 +23,12 @@ afterAll(async () => {
   await world.remove();
 });
 
+const state = () => world.directory('supervisor-state');
 const taskOf = (prompt: string, overrides: OpencodeOptions = {}): HostTask => ({
-  options: world.options(overrides),
+  agent: { options: world.options(overrides) },
   directory: world.directory(),
   prompt,
+  stateDirectory: state(),
 });
 /** In a session of its own, and deaf to every polite signal. */
 const stubborn = "(trap '' HUP TERM INT; exec setsid sleep 300) >/dev/null 2>&1";
@@ -35,6 +38,7 @@ const busy = `[[say Working. ]][[tool bash ${JSON.stringify(hiding)}]]`;
 const guardians = () => processesCalled('agent-supervisor-guardian', world.root);
 const left = () => [...processesWith(world.root), ...guardians()];
 const secrets = () => readdirSync(world.directory('tmp')).filter((name) => name.startsWith('agent-supervisor-'));
+const records = () => readdirSync(join(state(), 'processes'));
 /** Hosts keep their private directories in the world, where nobody else's are. */
 const hostEnvironment = () => ({ ...process.env, TMPDIR: world.directory('tmp') });
 
@@ -64,7 +68,7 @@ describe('the library in one CommonJS file', () => {
       0,
       ['result {"outcome":"completed","text":"Hello from the bundle"}', 'stopped'],
     ]);
-    expect(left()).toEqual([]);
+    expect([left(), records()]).toEqual([[], []]);
   });
 });
 
@@ -105,6 +109,41 @@ describe('a host that dies in the middle of a turn', () => {
     await once(host, 'exit');
     await until('everything is gone', () => left().length === 0 && secrets().length === 0, 2_000);
   });
+});
+
+describe('a host that dies together with its guardian', () => {
+  it('leaves what the next start with its state directory ends before its own server is up, and nothing else', async () => {
+    const { host, said } = runHost(busy);
+    await said('hidden');
+    host.kill('SIGSTOP'); // It starts no other guardian.
+    for (const guardian of guardians()) process.kill(guardian, 'SIGKILL');
+    host.kill('SIGKILL');
+    await once(host, 'exit');
+    const orphans = processesWith(world.root);
+    const hidden = orphans.filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sleep'));
+    expect([hidden.length > 0, secrets().length > 0, records().length]).toEqual([true, true, 1]);
+    const foreign = plantForeign(join(state(), 'processes', records()[0]!));
+    const next = runHost('[[say Hello after that]]');
+    await next.said('healthy');
+    expect([orphans.filter(isAlive), isAlive(foreign.pid!)]).toEqual([[], true]);
+    await once(next.host, 'exit');
+    expect(next.lines.at(-1)).toBe('stopped');
+    expect([left(), secrets(), records()]).toEqual([[], [], []]);
+  });
+
+  const planted: ChildProcess[] = [];
+  afterAll(() => planted.forEach((foreign) => foreign.kill('SIGKILL')));
+
+  /** A process of somebody else's that has the pid of every child on record. */
+  function plantForeign(path: string): ChildProcess {
+    const foreign = spawn('sleep', ['300'], { detached: true, stdio: 'ignore' });
+    planted.push(foreign);
+    const record = JSON.parse(readFileSync(path, 'utf8')) as { children: { pid: number; startedAt: string }[] };
+    expect(record.children.length).toBeGreaterThan(0);
+    const children = record.children.map((child) => ({ ...child, pid: foreign.pid }));
+    writeFileSync(path, JSON.stringify({ ...record, children }));
+    return foreign;
+  }
 });
 
 describe('a worker thread', () => {
