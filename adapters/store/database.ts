@@ -1,5 +1,5 @@
 import { type Connection, loadDriver, rowsOf } from './driver.ts';
-import { storeError } from './failures.ts';
+import { codeOf, storeError } from './failures.ts';
 import { prepareDirectory, prepareFile, watchFile } from './file.ts';
 import { acquireLock, type StoreLock } from './lock.ts';
 import { migrate, MIGRATIONS, versionOf } from './migrations.ts';
@@ -13,10 +13,11 @@ export interface Database {
 
 const BUSY_TIMEOUT_MS = 2_000;
 
-// Both run off the calling thread, as does whatever writes. A commit is in the file when it resolves: the end of the
-// process does not undo it, and only a power cut may, for which every commit would have to wait for the disk.
+// The end of the process undoes no commit. Only a power cut may: FULL would let every commit wait for the disk.
 const SETTINGS = 'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL';
+/** Fails, with broken JSON (`SQLITE_ERROR`), where the file is broken: what `exec` runs gives no rows. */
 const CHECK = `SELECT json(iif(quick_check = 'ok', '1', 'broken')) FROM pragma_quick_check(1)`;
+const BROKEN = new Set(['SQLITE_ERROR', 'SQLITE_CORRUPT', 'SQLITE_NOTADB']);
 
 /** Closed sessions that nobody opened again. `julianday` is NULL for what is no time. */
 const PRUNE = `DELETE FROM session WHERE status = 'closed' AND julianday(last_active_at) < julianday('now', '-30 days')`;
@@ -50,7 +51,7 @@ async function bringUpToDate(connection: Connection, path: string): Promise<Conn
     await expectWhole(connection, path);
     await connection.exec(SETTINGS);
     await migrate(connection, version);
-    await connection.exec(PRUNE);
+    await connection.exec(PRUNE).catch(() => undefined); // On a full disk it is left to the next opening.
     return connection;
   } catch (error) {
     connection.close();
@@ -60,6 +61,7 @@ async function bringUpToDate(connection: Connection, path: string): Promise<Conn
 
 async function expectWhole(connection: Connection, path: string): Promise<void> {
   await connection.exec(CHECK).catch((cause: unknown) => {
+    if (!BROKEN.has(codeOf(cause) ?? '')) throw cause;
     throw storeError(path, 'is corrupt. It is left as it is: move it away, or choose another path.', cause);
   });
 }

@@ -1,10 +1,11 @@
-/** Runs tasks one after the other, in the order in which they came. */
+/** Tasks that do not overlap. */
 export interface SerialQueue {
   /** Tasks that have not begun. */
   waiting(): number;
   run<T>(task: () => Promise<T>): Promise<T>;
 }
 
+/** Runs tasks one after the other, in the order in which they came; one that fails does not keep the next from running. */
 export function serialQueue(): SerialQueue {
   let last: Promise<unknown> = Promise.resolve();
   let waiting = 0;

@@ -9,8 +9,10 @@ export function upsert(row: SessionRow): string {
   return `REPLACE INTO session (${Object.keys(row).join(', ')}) VALUES (${values})`;
 }
 
+/** The session of a chat with a backend. */
 export const find = (backend: string, chatId: string): string => `${ALL} WHERE ${keyIs(backend, chatId)}`;
 
+/** Removes the session of a chat with a backend. */
 export const remove = (backend: string, chatId: string): string =>
   `DELETE FROM session WHERE ${keyIs(backend, chatId)}`;
 

@@ -6,6 +6,7 @@ import { serialQueue } from './serial-queue.ts';
 import { decodeSession, encodeSession } from './session-row.ts';
 import { ALL, find, remove, upsert } from './session-sql.ts';
 
+/** Where a store in a file is. */
 export interface SqliteStoreOptions {
   /**
    * The file, absolute. It is made for its owner alone where there is none, as is its directory; beside it stand `-wal`,

@@ -24,8 +24,8 @@ function packagesOf(entry: string): string[] {
   return [...packages].sort();
 }
 
-/** The packages and adapters that an entry loads. */
-async function loadedBy(entry: string): Promise<string[]> {
+/** What an entry leads to. */
+async function metafileOf(entry: string, options: { readonly packages?: 'external' } = {}) {
   const { metafile } = await build({
     entryPoints: [join(root, entry)],
     bundle: true,
@@ -33,7 +33,14 @@ async function loadedBy(entry: string): Promise<string[]> {
     format: 'esm',
     write: false,
     metafile: true,
+    ...options,
   });
+  return metafile;
+}
+
+/** The packages and adapters that an entry loads. */
+async function loadedBy(entry: string): Promise<string[]> {
+  const metafile = await metafileOf(entry);
   const names = Object.keys(metafile.inputs).map(
     (path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? /^adapters\/[^/]+/.exec(path)?.[0],
   );
@@ -47,6 +54,10 @@ describe('the built declarations', () => {
 
   it('of the entry of the Agent Client Protocol name no type of a library either', () => {
     expect(packagesOf(dist('adapters/acp/index.d.ts'))).toEqual([]);
+  });
+
+  it('of the entry of the stores name no type of a library either', () => {
+    expect(packagesOf(dist('adapters/store/index.d.ts'))).toEqual([]);
   });
 
   it('of the opencode entry name the SDK, whose client the lease holds, and nothing else', () => {
@@ -67,6 +78,14 @@ describe('what an entry loads', () => {
 
   it('is no adapter and no SDK for the main entry', async () => {
     expect(await loadedBy('index.ts')).toEqual(['xstate']);
+  });
+
+  it('is no library for the entry of the stores, until a store in a file is opened', async () => {
+    const { inputs } = await metafileOf('adapters/store/index.ts', { packages: 'external' });
+    const imports = Object.values(inputs).flatMap((input) => input.imports.filter(({ external }) => external));
+    const packages = imports.filter(({ path }) => !path.startsWith('node:'));
+    expect(packages).toEqual([{ path: 'libsql/promise', kind: 'dynamic-import', external: true }]);
+    expect(Object.keys(inputs).filter((path) => /machines|adapters\/(acp|opencode|process)/.test(path))).toEqual([]);
   });
 
   it('is the opencode adapter, and none of the charts, for the opencode entry', async () => {
