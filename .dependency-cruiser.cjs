@@ -1,5 +1,5 @@
 /** The layers of the project: what may import what. Each rule was seen to catch a violation. */
-const adapterFolders = ['process', 'opencode', 'acp', 'store'];
+const adapterFolders = ['process', 'opencode', 'acp', 'store', 'worktrees'];
 
 module.exports = {
   forbidden: [
