@@ -1,7 +1,15 @@
 import { agentBoot } from './agent-boot.ts';
 import { beforeLife, setupLife } from './life-setup.ts';
-import { failed, health, idle, recovering, starting, stopping, unhealthy } from './life-states.ts';
-import { demand, draining, whenCheckFails, whenReloaded, whenReloadedUnhealthy, whenUp } from './life-transitions.ts';
+import { evicting, failed, health, idle, recovering, starting, stopping, unhealthy } from './life-states.ts';
+import {
+  demand,
+  draining,
+  whenCheckFails,
+  whenEvicted,
+  whenReloaded,
+  whenReloadedUnhealthy,
+  whenUp,
+} from './life-transitions.ts';
 
 /** One warm agent and its process lives. */
 export const agentMachine = setupLife.createMachine({
@@ -59,12 +67,12 @@ export const agentMachine = setupLife.createMachine({
         },
         draining: draining({}),
       },
-      on: { ...whenCheckFails('#recovering'), ...whenReloaded, ...whenUp },
+      on: { ...whenCheckFails('#recovering'), ...whenReloaded, ...whenUp, ...whenEvicted },
       after: { resetAfter: { actions: ['resetBackoff', 'forgetLadder'] } },
     },
-    unhealthy: unhealthy('#recovering', { ...whenUp, ...whenReloadedUnhealthy }),
+    unhealthy: unhealthy('#recovering', { ...whenUp, ...whenReloadedUnhealthy, ...whenEvicted }),
     recovering: recovering({ rest: [], boot: agentBoot, initial: 'launching', ladder: {}, verdicts: [] }),
     failed: failed([]),
-    stopping: stopping([]),
+    stopping: stopping([], { evicting }),
   },
 });

@@ -42,6 +42,7 @@ export const subject = ({ context }: { context: LifeContext }): LifeSubject => (
 export const beforeLife = ({ input }: { input: LifeInput }): LifeContext => ({
   ...input,
   ...NO_LIFE,
+  ...input.carried,
   port: input.knownPort ?? null,
   streamGroups: [],
 });
@@ -160,6 +161,7 @@ export const setupLife = setup({
     isOverIntensity: ({ context }) =>
       context.budget === 'full' && isRestartable(context.failure) && isOverIntensity(context),
     isFree: ({ context }) => context.turns === 0,
+    isUnneeded: ({ context }) => context.turns + context.waiters === 0,
     isRenewalWanted: ({ context }) => context.isRenewalWanted,
     isFailedForGood: ({ context }) => nextVerdict(context) === 'restart',
     isUsedUp: ({ context }) => context.failures >= context.health.failureThreshold,

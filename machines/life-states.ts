@@ -176,7 +176,8 @@ export const failed = (rest: Rest) =>
     },
   });
 
-export const stopping = (rest: Rest) =>
+/** `more`: further ways to stop than the one that a host asks for. */
+export const stopping = (rest: Rest, more: States = {}) =>
   setupLife.createStateConfig({
     id: 'stopping',
     description: 'A stop was asked for. Ends when the process is gone; asking again escalates.',
@@ -212,5 +213,22 @@ export const stopping = (rest: Rest) =>
         },
         after: { stopLimit: { target: '#starting', actions: ['forgetProcess', 'clearProcess', 'grantBudget'] } },
       },
+      ...more,
     },
   });
+
+/** The substate of `stopping` of an agent that makes room for others. */
+export const evicting = setupLife.createStateConfig({
+  id: 'evicting',
+  description: 'It was idle, and its place is wanted or was kept for long enough. A stop has no need to hurry it.',
+  on: {
+    'process.ended': {
+      target: '#idle',
+      actions: [{ type: 'noteIntendedEnd', params: lifeOf }, 'forgetProcess', 'clearProcess'],
+    },
+    'life.stop': { target: 'thenIdle' },
+    'life.start': { target: 'thenStart' },
+    'life.restart': { target: 'thenStart' },
+  },
+  after: { stopLimit: { target: '#idle', actions: ['forgetProcess', 'clearProcess'] } },
+});

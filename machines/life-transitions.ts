@@ -40,6 +40,9 @@ export const whenUp = {
   'life.stop': { target: '#stopping' },
 } as const;
 
+/** An agent that nobody needs makes room. */
+export const whenEvicted = { 'life.evict': { target: '#evicting', guard: 'isUnneeded' } } as const;
+
 /** The host slept while some checks failed: neither their count nor the busy grace goes on. */
 export const whenWokenUnhealthy = {
   'life.woke': [

@@ -9,6 +9,8 @@ import type { LifeSettings } from './settings.ts';
 export interface LifeInput extends LifeSettings {
   readonly backendId: string;
   readonly agentId: string | null;
+  /** What is known from an actor before this one: lives go on counting, and who needs it still does. */
+  readonly carried?: Pick<LifeRecord, 'generation' | 'turns' | 'waiters'>;
 }
 
 export interface LifeContext extends LifeInput, LifeRecord {
@@ -31,6 +33,8 @@ export type LifeCommand =
   | { readonly type: 'life.checkNow' }
   /** The host slept: what failed before says nothing, and who is up is asked now. */
   | { readonly type: 'life.woke' }
+  /** Of an agent: its place is wanted, or it was not used for long. Who works, or is needed, stays. */
+  | { readonly type: 'life.evict'; readonly reason: string }
   | { readonly type: 'life.demandChanged'; readonly turns: number; readonly waiters: number };
 
 /** Facts about one process life. Every fact carries the monotonic time at which it held, in milliseconds. */

@@ -11,20 +11,22 @@ import { SupervisorError } from '../errors.ts';
 import type { AgentDefinition, AgentDriver, DriverSession, DriverSessionRequest } from '../ports.ts';
 import type { Scope } from '../scope.ts';
 import type { SessionRecord } from '../session/session-record.ts';
+import { AgentPlaces } from './agent-places.ts';
 import { AgentRuntime, type AgentSlot } from './agent-runtime.ts';
 import { bestState, poolStatus } from './pool-status.ts';
+import type { Application, WarmPool } from './warm-pool.ts';
 
 export interface AgentBackendOptions extends LifeRuntimeOptions {
   readonly definition: AgentDefinition;
   readonly driver: AgentDriver;
+  readonly pool: WarmPool;
+  /** Longest wait of a prompt for a place in the pool, in milliseconds. */
+  readonly admitTimeoutMs: number;
   /** Sends a command to the pool's chart. */
   readonly command: (command: PoolEvent) => void;
   /** A session is open again after a restart of its agent. */
   readonly onRestored: (session: SessionRecord, outcome: 'restored' | 'replaced') => void;
 }
-
-/** Agents in one group of actors. */
-const AGENTS_PER_GROUP = 60;
 
 /** A backend that is a pool of agents: one for each conversation, or for each directory. */
 export class AgentBackend implements Backend {
@@ -35,12 +37,17 @@ export class AgentBackend implements Backend {
   readonly #options: AgentBackendOptions;
   readonly #agents = new Map<string, AgentRuntime>();
   readonly #bySession = new Map<DriverSession, AgentRuntime>();
+  readonly #places = new AgentPlaces<AgentRuntime>();
 
   constructor(options: AgentBackendOptions) {
     this.#options = options;
     this.id = options.id;
     this.definition = options.definition;
     this.scope = options.scope;
+  }
+
+  get pool(): WarmPool {
+    return this.#options.pool;
   }
 
   get agents(): readonly AgentRuntime[] {
@@ -53,7 +60,7 @@ export class AgentBackend implements Backend {
   }
 
   agent(agentId: string | null): AgentRuntime {
-    const agent = this.agents.find(({ place }) => place.agentId === agentId);
+    const agent = this.#places.at(agentId ?? '');
     if (!agent) throw new Error(`There is no agent ${agentId ?? ''} of ${this.id}.`);
     return agent;
   }
@@ -141,17 +148,32 @@ export class AgentBackend implements Backend {
     if (session) this.#options.onRestored(session, outcome);
   }
 
-  /** The agent rests, and nobody needs it any more: its actor goes. */
+  /** The agent rests, and nobody needs it any more: its actor goes, and so does it. */
   dropIfUnused(agent: AgentRuntime): void {
-    if (agent.isNeeded || !agent.down || this.#agents.get(agent.key) !== agent) return;
+    if (agent.isNeeded || !agent.isAtRest || this.#agents.get(agent.key) !== agent) return;
     this.#agents.delete(agent.key);
-    this.#options.command({ type: 'pool.closeAgent', ...agent.place });
+    this.closeActor(agent);
   }
 
-  /** Gives an agent its actor. */
-  openActor({ place }: AgentRuntime): void {
-    const input = { backendId: this.id, agentId: place.agentId, ...this.definition.settings.life };
+  /** What remains of an agent that made room is a record. */
+  closeActor(agent: AgentRuntime): void {
+    const place = agent.close();
+    if (!place) return;
+    this.#places.leave(place);
+    this.#options.command({ type: 'pool.closeAgent', ...place });
+  }
+
+  /** An actor again in the place of one that broke. */
+  reopenActor(agent: AgentRuntime): void {
+    const { place, carried } = agent;
+    if (!place) return;
+    const input = { backendId: this.id, agentId: place.agentId, carried, ...this.definition.settings.life };
     this.#options.command({ type: 'pool.openAgent', ...place, input });
+  }
+
+  /** Starts what rests of the agents, as far as there are places. Resolves when each works, or will not. */
+  async warm(agents: readonly AgentRuntime[], timeoutMs: number): Promise<void> {
+    await Promise.allSettled(agents.map((agent) => this.#ask(agent, { startMs: timeoutMs, requestMs: 1 }, nothing)));
   }
 
   async #openSlot(
@@ -160,13 +182,29 @@ export class AgentBackend implements Backend {
     { timeoutMs, signal }: OpenCircumstances,
   ): Promise<DriverSession> {
     const { clock } = this.#options;
-    const startedAt = clock.now();
-    await awaitHealthy(agent, { clock, timeoutMs, signal });
-    if (slot.session) return slot.session;
-    if (slot.refusal !== undefined) throw slot.refusal as Error;
-    const leftMs = Math.max(1, timeoutMs - Math.round(clock.now() - startedAt));
-    const until = signal ?? new AbortController().signal;
-    return withLimit(clock, leftMs, until, (limited) => agent.openSlot(slot, limited));
+    const endsAt = clock.now() + timeoutMs;
+    return this.#whileWarm(agent, { timeoutMs, signal }, () => {
+      if (slot.session) return Promise.resolve(slot.session);
+      if (slot.refusal !== undefined) throw slot.refusal as Error;
+      const leftMs = Math.max(1, Math.round(endsAt - clock.now()));
+      const until = signal ?? new AbortController().signal;
+      return withLimit(clock, leftMs, until, (limited) => agent.openSlot(slot, limited));
+    });
+  }
+
+  /** Runs the work on an agent that works; it is started where it rests, and nobody evicts it meanwhile. */
+  async #whileWarm<T>(agent: AgentRuntime, application: Application, work: () => Promise<T>): Promise<T> {
+    const { clock, pool } = this.#options;
+    const endsAt = clock.now() + application.timeoutMs;
+    const letGo = await pool.admit(agent, application);
+    try {
+      agent.open();
+      const timeoutMs = Math.max(1, Math.round(endsAt - clock.now()));
+      await awaitHealthy(agent, { clock, ...application, timeoutMs });
+      return await work();
+    } finally {
+      letGo();
+    }
   }
 
   async #ask<T>(
@@ -174,9 +212,11 @@ export class AgentBackend implements Backend {
     { startMs, requestMs }: RequestLimits,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const { clock } = this.#options;
-    if (startMs !== undefined) await awaitHealthy(agent, { clock, timeoutMs: startMs });
-    return withLimit(clock, requestMs, agent.lifeEnded, work);
+    const { clock, pool } = this.#options;
+    const ask = () => withLimit(clock, requestMs, agent.lifeEnded, work);
+    return startMs === undefined
+      ? ask().finally(pool.keep(agent))
+      : this.#whileWarm(agent, { timeoutMs: startMs }, ask);
   }
 
   /** Another directory is another agent, also for the same conversation. */
@@ -188,23 +228,25 @@ export class AgentBackend implements Backend {
   #agentAt(key: string, directory: string): AgentRuntime {
     const known = this.#agents.get(key);
     if (known) return known;
-    const { scope, clock, logger, driver } = this.#options;
-    const place = this.#freePlace();
+    const { id, scope, clock, logger, driver, pool, admitTimeoutMs } = this.#options;
     const agent = new AgentRuntime({
-      id: `${this.id}/${place.agentId}`,
-      scope,
-      clock,
-      logger,
+      ...{ id, scope, clock, logger, driver, pool, admitTimeoutMs },
+      backendId: id,
       key,
-      place,
       directory,
-      driver,
-      command: (command) => this.#options.command({ ...command, place }),
+      command: (command) => this.#options.command(command),
+      open: (opened) => this.#openActor(opened),
       onRestored: (session, outcome) => this.restored(session, outcome),
     });
     this.#agents.set(key, agent);
-    this.openActor(agent);
     return agent;
+  }
+
+  #openActor(agent: AgentRuntime): AgentPlace {
+    const place = this.#places.take(agent);
+    agent.place = place;
+    this.reopenActor(agent);
+    return place;
   }
 
   #vacate(agent: AgentRuntime, slot: AgentSlot): void {
@@ -217,11 +259,6 @@ export class AgentBackend implements Backend {
     agent.send({ type: 'life.stop' });
     this.dropIfUnused(agent);
   }
-
-  #freePlace(): AgentPlace {
-    const taken = new Set(this.agents.map(({ place }) => place.agentId));
-    let slot = 0;
-    while (taken.has(`agent-${slot}`)) slot += 1;
-    return { groupId: `agents-${Math.floor(slot / AGENTS_PER_GROUP)}`, agentId: `agent-${slot}` };
-  }
 }
+
+const nothing = (): Promise<void> => Promise.resolve();

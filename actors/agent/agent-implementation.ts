@@ -69,6 +69,7 @@ function provideAgent(registry: Registry, observer: PoolObserver) {
       reportState: guarded(logger, 'reportState', ({ context, event }, { state }) => {
         const agent = agentOf(context);
         const reason = reasonOf(event, context.lastFailure);
+        agent.isEvicted = event.type === 'life.evict' || (agent.isEvicted && state === 'idle');
         const change = agent.changed(state as LifecycleState, reason, context.lastFailure);
         observer.agentChanged(context.backendId, agent, change);
       }),

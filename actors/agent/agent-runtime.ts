@@ -1,9 +1,12 @@
 import type { LifeCommand } from '../../machines/life-types.ts';
 import type { AgentPlace } from '../../machines/pool-machine.ts';
+import { commandsDone } from '../backend/await-healthy.ts';
 import { LifeRuntime, type LifeRuntimeOptions } from '../backend/life-runtime.ts';
 import { detailOf } from '../backend/life-status.ts';
 import type { Carrier } from '../carrier.ts';
+import { toFailure } from '../errors.ts';
 import type { AgentDriver, AgentLife, AgentLifeObserver, DriverSession, DriverSessionRequest } from '../ports.ts';
+import type { WarmPool } from './warm-pool.ts';
 
 /** One conversation that an agent is to have open in every life. */
 export interface AgentSlot {
@@ -20,10 +23,15 @@ export interface AgentSlot {
 
 export interface AgentRuntimeOptions extends LifeRuntimeOptions {
   readonly key: string;
-  readonly place: AgentPlace;
+  readonly backendId: string;
   readonly directory: string;
   readonly driver: AgentDriver;
-  readonly command: (command: LifeCommand) => void;
+  readonly pool: WarmPool;
+  /** Longest wait of a prompt for a place, in milliseconds. */
+  readonly admitTimeoutMs: number;
+  readonly command: (command: LifeCommand & { readonly place: AgentPlace }) => void;
+  /** Gives it an actor, and a place for that. */
+  readonly open: (agent: AgentRuntime) => AgentPlace;
   /** A session is open again after a restart. */
   readonly onRestored: (session: DriverSession, outcome: 'restored' | 'replaced') => void;
 }
@@ -31,8 +39,12 @@ export interface AgentRuntimeOptions extends LifeRuntimeOptions {
 /** One warm agent: its process lives, and the conversations that belong to it. */
 export class AgentRuntime extends LifeRuntime implements Carrier {
   readonly key: string;
-  readonly place: AgentPlace;
+  readonly backendId: string;
   readonly directory: string;
+  /** Where its actor lives; absent while it has none. */
+  place: AgentPlace | undefined;
+  /** It has made room for others: its conversations go on when somebody needs them. */
+  isEvicted = false;
   readonly slots = new Set<AgentSlot>();
   /** Callers who need the agent, and no session of it. */
   visitors = 0;
@@ -42,13 +54,18 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
   crashes: readonly number[] = [];
   readonly deaf = undefined;
   readonly #options: AgentRuntimeOptions;
+  #isWaking = false;
 
   constructor(options: AgentRuntimeOptions) {
     super(options);
     this.#options = options;
     this.key = options.key;
-    this.place = options.place;
+    this.backendId = options.backendId;
     this.directory = options.directory;
+  }
+
+  override get id(): string {
+    return this.place ? `${this.backendId}/${this.place.agentId}` : this.backendId;
   }
 
   get isNeeded(): boolean {
@@ -69,17 +86,51 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
     return this.process;
   }
 
+  /** Without an actor there is nobody to hear it. */
   send(command: LifeCommand): void {
-    this.#options.command(command);
+    if (this.place) this.#options.command({ ...command, place: this.place });
   }
 
+  /** It may run now, or as soon as there is a place; who waits for it is told where there is none. */
   wake(): void {
-    if (this.state === 'idle' || this.state === 'failed' || this.state === 'stopping')
-      this.send({ type: 'life.start' });
+    if (this.#isWaking || (!this.isAtRest && this.state !== 'stopping')) return;
+    this.#isWaking = true;
+    void this.#wake().finally(() => (this.#isWaking = false));
+  }
+
+  override changeDemand(change: { readonly turns?: number; readonly waiters?: number }): void {
+    super.changeDemand(change);
+    this.#options.pool.used(this);
+  }
+
+  /** Its actor, where it has none. */
+  open(): void {
+    this.place ??= this.#options.open(this);
+  }
+
+  /** Its actor is gone; returns where that was. */
+  close(): AgentPlace | undefined {
+    const { place } = this;
+    this.unbind();
+    this.place = undefined;
+    return place;
   }
 
   /** What an agent does not answer it will not answer when asked again: its response is all there is. */
   audit(): void {}
+
+  async #wake(): Promise<void> {
+    const { pool, admitTimeoutMs: timeoutMs } = this.#options;
+    try {
+      const letGo = await pool.admit(this, { timeoutMs });
+      this.open();
+      this.send({ type: 'life.start' });
+      await commandsDone();
+      letGo();
+    } catch (error) {
+      this.failTurns(toFailure(error));
+    }
+  }
 
   /** Who ignores a cancel is not asked to stop. */
   retire(): void {

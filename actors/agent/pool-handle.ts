@@ -1,7 +1,6 @@
 import type { OperationKind } from '../../machines/policies/operation-queue.ts';
 import { LifeControl } from '../backend/life-control.ts';
 import { OperationQueue } from '../backend/operation-queue.ts';
-import { awaitHealthy } from '../backend/await-healthy.ts';
 import type { BackendStatus } from '../contract/status.ts';
 import type { BackendHandle, BackendSession } from '../contract/supervisor.ts';
 import { SupervisorError } from '../errors.ts';
@@ -23,22 +22,26 @@ export class PoolHandle implements BackendHandle<never> {
     this.#backend = backend;
   }
 
-  /** Starts the agents of the open sessions that are down. Without a session there is nothing to start. */
+  /**
+   * Starts the agents of the open sessions that are down, as far as there are places: nobody makes room for them. Without
+   * a session there is nothing to start.
+   */
   async start(): Promise<BackendStatus> {
     return this.#operate('start', async () => {
-      const { clock, options, state } = this.#runtime;
+      const { options, state } = this.#runtime;
       if (state !== 'running') return;
-      const starting = this.#backend.agents.map((agent) =>
-        awaitHealthy(agent, { clock, timeoutMs: options.openTimeoutMs }),
-      );
-      await Promise.allSettled(starting); // A failed start is a status.
+      const { agents, pool } = this.#backend;
+      const isKnown = ({ place }: AgentRuntime) => Number(place !== undefined); // They ran last.
+      const resting = agents.filter(({ isAtRest }) => isAtRest).toSorted((a, b) => isKnown(b) - isKnown(a));
+      const meant = [...agents.filter(({ isAtRest }) => !isAtRest), ...resting.slice(0, pool.room)];
+      await this.#backend.warm(meant, options.openTimeoutMs); // A failed start is a status.
     });
   }
 
   async restart(reason = 'the host asked'): Promise<BackendStatus> {
     expectString('reason', reason);
     return this.#operate('restart', async () => {
-      if (this.#runtime.state === 'running') await this.#all((control) => control.restart(reason));
+      if (this.#runtime.state === 'running') await this.#eachWarm((control) => control.restart(reason));
     });
   }
 
@@ -49,7 +52,7 @@ export class PoolHandle implements BackendHandle<never> {
     await this.#operate('reload', async () => {
       if (this.#runtime.state !== 'running') return;
       const renewals: Promise<void>[] = [];
-      await this.#all(async (control) => void renewals.push((await control.renew()).rested));
+      await this.#eachWarm(async (control) => void renewals.push((await control.renew()).rested));
       this.#renewal = Promise.all(renewals);
     });
     await this.#renewal;
@@ -57,7 +60,11 @@ export class PoolHandle implements BackendHandle<never> {
   }
 
   stop(): Promise<BackendStatus> {
-    return this.#operate('stop', () => this.#all((control) => control.stop()));
+    const failure = { code: 'ERR_STOPPED', message: `The backend ${this.#backend.id} was stopped.` };
+    return this.#operate('stop', () => {
+      for (const agent of this.#backend.agents) this.#backend.pool.refuse(agent, failure);
+      return this.#all((control) => control.stop());
+    });
   }
 
   checkNow(): Promise<BackendStatus> {
@@ -97,6 +104,18 @@ export class PoolHandle implements BackendHandle<never> {
       return this.status();
     });
     return operation.finally(letGo);
+  }
+
+  /** Those that made room have nothing to restart: their next life is a new one. */
+  async #eachWarm(work: (control: LifeControl) => Promise<void>): Promise<void> {
+    const { keepAlive, options } = this.#runtime;
+    const { agents, pool } = this.#backend;
+    const warm = agents.filter(({ place }) => place !== undefined);
+    const working = warm.map(async (agent) => {
+      const letGo = await pool.admit(agent, { timeoutMs: options.openTimeoutMs });
+      await work(new LifeControl(agent, keepAlive)).finally(letGo);
+    });
+    await Promise.allSettled(working); // Who finds no place stays as it is.
   }
 
   async #all(work: (control: LifeControl) => Promise<void>): Promise<void> {

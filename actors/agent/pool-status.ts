@@ -23,10 +23,11 @@ export function bestState(agents: readonly AgentRuntime[]): LifecycleState {
 export function poolStatus(backend: AgentBackend): BackendStatus {
   const { agents, definition, state } = backend;
   const best = agents.find((agent) => agent.state === state);
-  const instances = agents.map(statusOf);
+  const known = agents.filter(({ place, lastError }) => place !== undefined || lastError !== undefined);
+  const instances = known.map(statusOf);
   const errors = instances.flatMap(({ lastError }) => (lastError ? [lastError] : []));
   const lastError = errors.sort((a, b) => a.at.localeCompare(b.at)).at(-1);
-  const [only] = agents.length === 1 ? agents : [];
+  const [only] = known.length === 1 ? known : [];
   return {
     id: backend.id,
     kind: definition.kind,

@@ -40,7 +40,6 @@ export interface LifeRuntimeOptions {
 
 /** The data plane of what lives as one process after another: its state, its sessions, and who waits for it. */
 export abstract class LifeRuntime {
-  readonly id: string;
   readonly scope: Scope;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -54,7 +53,10 @@ export abstract class LifeRuntime {
   lastError: { readonly failure: Failure; readonly at: number } | undefined;
   /** The chart was given up; no actor runs any more. */
   abandoned = false;
+  readonly #id: string;
   #actor: LifeActor | undefined;
+  /** Lives so far, while no actor counts them. */
+  #generation = 0;
   #turns = 0;
   #waiters = 0;
   readonly #listeners = new Set<(change: StateChange) => void>();
@@ -62,7 +64,7 @@ export abstract class LifeRuntime {
   #life = new AbortController();
 
   constructor({ id, scope, clock, logger }: LifeRuntimeOptions) {
-    this.id = id;
+    this.#id = id;
     this.scope = scope;
     this.clock = clock;
     this.logger = logger;
@@ -71,6 +73,11 @@ export abstract class LifeRuntime {
 
   /** Tells the chart, in order, and never from within an action of another chart. */
   abstract send(command: LifeCommand): void;
+
+  /** How messages name it. */
+  get id(): string {
+    return this.#id;
+  }
 
   get isAvailable(): boolean {
     return this.state === 'healthy' || this.state === 'unhealthy';
@@ -86,16 +93,31 @@ export abstract class LifeRuntime {
   }
 
   get generation(): number {
-    return this.#actor?.getSnapshot().context.generation ?? 0;
+    return this.#actor?.getSnapshot().context.generation ?? this.#generation;
   }
 
   get turns(): number {
     return this.#turns;
   }
 
+  /** A turn runs, or somebody waits for it. */
+  get isInUse(): boolean {
+    return this.#turns + this.#waiters > 0;
+  }
+
+  /** Nothing runs. */
+  get isAtRest(): boolean {
+    return this.state === 'failed' || this.state === 'idle';
+  }
+
+  /** What the next actor has to know of the one before. */
+  get carried(): Pick<LifeContext, 'generation' | 'turns' | 'waiters'> {
+    return { generation: this.generation, turns: this.#turns, waiters: this.#waiters };
+  }
+
   /** Why nothing runs, and nothing comes back by itself. */
   get down(): Failure | undefined {
-    if (this.state !== 'failed' && this.state !== 'idle') return undefined;
+    if (!this.isAtRest) return undefined;
     return this.lastError?.failure ?? { code: 'ERR_BACKEND_EXITED', message: `The backend ${this.id} is not running.` };
   }
 
@@ -106,6 +128,12 @@ export abstract class LifeRuntime {
 
   bind(actor: LifeActor): void {
     this.#actor = actor;
+  }
+
+  /** The actor goes, and another one comes when it is needed. */
+  protected unbind(): void {
+    this.#generation = this.generation;
+    this.#actor = undefined;
   }
 
   /** Calls the listener on every change of the top-level state. Returns the function that ends it. */

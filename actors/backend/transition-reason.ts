@@ -22,6 +22,7 @@ type Seen = { readonly type: string } & Partial<Record<'reason', string>> & { re
 export function reasonOf(event: { readonly type: string }, lastFailure: Failure | null): string {
   const { type, reason, failure } = event as Seen;
   if (type === 'life.restart') return `restart requested: ${reason ?? 'no reason given'}`;
+  if (type === 'life.evict') return `evicted: ${reason ?? 'no reason given'}`;
   if (type === 'health.failed' && !lastFailure) return `health check failed: ${reason ?? 'no reason given'}`;
   if (type === 'process.ended' && !lastFailure) return 'the process ended, as asked';
   if (type === 'life.demandChanged' && !lastFailure) return 'reload requested, and no turn runs any more';

@@ -37,6 +37,18 @@ export interface TurnOptions {
   maxTextBytes?: number;
 }
 
+/** What is kept warm between turns: processes of agents, and directories on opencode servers. */
+export interface PoolOptions {
+  /** Agent processes at once, of all backends; and directories that one server holds. What is in use is never given up. Default 8. */
+  maxWarm?: number;
+  /** What nobody used for this long is let go, in milliseconds; its sessions go on with their next prompt. Default 600_000. */
+  idleTtlMs?: number;
+  /** How often it is looked for that, in milliseconds. Default 60_000. */
+  sweepMs?: number;
+  /** Agents that may wait for a place when all are in use, each for `openTimeoutMs`. Default 64. */
+  maxWaiting?: number;
+}
+
 export type Backends = Record<string, BackendDefinition>;
 
 /** The lease type of a backend definition. */
@@ -48,6 +60,7 @@ export interface SupervisorOptions<B extends Backends = Backends> {
   onPermission?: PermissionHandler;
   /** Answers an agent's question. Default: decline. */
   onQuestion?: QuestionHandler;
+  pool?: PoolOptions;
   turn?: TurnOptions;
   /** Longest wait of `openSession` and `acquire`, in milliseconds. Default 60_000. */
   openTimeoutMs?: number;

@@ -21,5 +21,7 @@ export function createBackend(id: string, definition: BackendDefinition, runtime
   if (definition.runs === 'server')
     return new ServerBackend({ ...common, definition, driver: definition.createDriver(environment) });
   const onRestored = runtime.reports.restored.bind(runtime.reports);
-  return new AgentBackend({ ...common, definition, driver: definition.createDriver(environment), onRestored });
+  const driver = definition.createDriver(environment);
+  const { warmPool: pool } = runtime;
+  return new AgentBackend({ ...common, definition, driver, pool, admitTimeoutMs: options.openTimeoutMs, onRestored });
 }

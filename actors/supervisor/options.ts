@@ -1,4 +1,4 @@
-import type { SupervisorOptions, TurnOptions } from '../contract/supervisor.ts';
+import type { PoolOptions, SupervisorOptions, TurnOptions } from '../contract/supervisor.ts';
 import type { PermissionHandler, QuestionHandler } from '../contract/session.ts';
 import type { Clock, Logger } from '../contract/supervisor.ts';
 import { silentLogger, systemClock } from '../defaults/system-clock.ts';
@@ -20,6 +20,7 @@ export interface ResolvedSupervisorOptions {
   readonly backends: Readonly<Record<string, BackendDefinition>>;
   readonly onPermission: PermissionHandler | undefined;
   readonly onQuestion: QuestionHandler | undefined;
+  readonly pool: Required<PoolOptions>;
   readonly turn: Required<TurnOptions>;
   readonly openTimeoutMs: number;
   readonly stateDirectory: string | undefined;
@@ -33,6 +34,7 @@ const KNOWN = [
   'backends',
   'onPermission',
   'onQuestion',
+  'pool',
   'turn',
   'openTimeoutMs',
   'stateDirectory',
@@ -63,6 +65,7 @@ export function resolveSupervisorOptions(options: SupervisorOptions): ResolvedSu
     backends: expectBackends(given['backends']),
     onPermission: options.onPermission,
     onQuestion: options.onQuestion,
+    pool: resolvePoolOptions(given['pool']),
     turn: resolveTurnOptions(given['turn']),
     openTimeoutMs: optional(given['openTimeoutMs'], (value) => expectDuration('openTimeoutMs', value)) ?? 60_000,
     stateDirectory: optional(given['stateDirectory'], (value) => expectAbsolutePath('stateDirectory', value)),
@@ -70,6 +73,18 @@ export function resolveSupervisorOptions(options: SupervisorOptions): ResolvedSu
     logger: safeLogger(optional(options.logger, expectLogger) ?? silentLogger),
     clock: optional(options.clock, expectClock) ?? systemClock,
     random: options.random ?? Math.random, // eslint-disable-line no-restricted-properties -- the default itself
+  };
+}
+
+function resolvePoolOptions(value: unknown): Required<PoolOptions> {
+  const given = expectObject('pool', value, ['maxWarm', 'idleTtlMs', 'sweepMs', 'maxWaiting']);
+  const whole = <T>(name: string, check: (path: string, candidate: unknown) => T) =>
+    optional(given[name], (candidate) => check(`pool.${name}`, candidate));
+  return {
+    maxWarm: whole('maxWarm', (path, count) => expectCount(path, count, 1)) ?? 8,
+    idleTtlMs: whole('idleTtlMs', expectDuration) ?? 600_000,
+    sweepMs: whole('sweepMs', expectDuration) ?? 60_000,
+    maxWaiting: whole('maxWaiting', expectCount) ?? 64,
   };
 }
 

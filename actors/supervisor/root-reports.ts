@@ -59,10 +59,18 @@ export class RootReports implements RootObserver {
       this.transition({ kind: 'instance', id: agent.id, backend: backendId, from, to, reason });
     }
     if (to === 'healthy') for (const session of agent.sessions) session.tellRunning({ type: 'backend.available', at });
-    if (to === 'failed' || to === 'idle') agent.failTurns(failure ?? stoppedFailure(backendId));
+    if (agent.isAtRest && !agent.isEvicted) agent.failTurns(failure ?? stoppedFailure(backendId));
+    if (from === 'stopping' && to === 'idle' && agent.isEvicted) this.#evicted(backendId, agent);
     this.#poolChanged(backendId, reason);
     for (const session of agent.sessions) session.admitNext();
-    if (to === 'failed' || to === 'idle') this.#pool(backendId)?.dropIfUnused(agent);
+    this.#pool(backendId)?.dropIfUnused(agent);
+    this.#runtime.warmPool.changed(agent);
+  }
+
+  /** The agent's conversations go on when somebody needs them. */
+  #evicted(backendId: string, agent: AgentRuntime): void {
+    this.#pool(backendId)?.closeActor(agent);
+    for (const session of agent.sessions) this.#told(session, 'evicted');
   }
 
   poolCommanded(backendId: string): void {
@@ -99,8 +107,12 @@ export class RootReports implements RootObserver {
   /** A session goes on in the next life of its agent. */
   restored(session: SessionRecord, outcome: 'restored' | 'replaced'): void {
     session.restored = outcome;
+    this.#told(session, outcome);
+  }
+
+  #told(session: SessionRecord, type: 'restored' | 'replaced' | 'evicted'): void {
     const { chatId, backendId: backend } = session.settings;
-    this.#runtime.emitter.emit('session', { type: outcome, sessionId: session.id, chatId, backend });
+    this.#runtime.emitter.emit('session', { type, sessionId: session.id, chatId, backend });
   }
 
   /** A chart broke. Its children run on without an owner: their resources are released before anything else. */
@@ -116,14 +128,14 @@ export class RootReports implements RootObserver {
       for (const life of lives) life.changed('idle', `its chart broke: ${messageOf(error)}`, toFailure(error));
       this.#runtime.send({ type: 'backend.crashed', at: this.#runtime.clock.now(), backendId: backend.id });
       if (backend instanceof ServerBackend) for (const session of backend.sessions) backend.attach(session);
-      if (backend instanceof AgentBackend) for (const agent of backend.agents) backend.openActor(agent);
+      if (backend instanceof AgentBackend) for (const agent of backend.agents) backend.reopenActor(agent);
     });
   }
 
   /** An agent's chart broke: the agent starts anew with its next use, or is given up. */
   agentCrashed(backendId: string, agentId: string, error: unknown): void {
     const backend = this.#pool(backendId);
-    const agent = backend?.agents.find(({ place }) => place.agentId === agentId);
+    const agent = backend?.agents.find(({ place }) => place?.agentId === agentId);
     if (!backend || !agent) return;
     const message = `The chart of ${agent.id} broke: ${messageOf(error)}`;
     this.#runtime.warn({ code: 'ERR_INTERNAL', message, backend: backendId });
@@ -133,7 +145,7 @@ export class RootReports implements RootObserver {
     agent.lifeOver();
     agent.process?.kill();
     this.agentChanged(backendId, agent, agent.changed(admitted ? 'idle' : 'failed', message, toFailure(error)));
-    if (admitted) backend.openActor(agent);
+    if (admitted) backend.reopenActor(agent);
   }
 
   /** A stream's chart broke: it is opened anew, or, where that is of no use any more, not before the next prompt. */

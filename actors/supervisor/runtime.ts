@@ -7,6 +7,7 @@ import { AwakeClock, type SleepObserver } from '../awake/awake-clock.ts';
 import { checkEverything } from '../awake/check-everything.ts';
 import { AgentBackend } from '../agent/agent-backend.ts';
 import type { AgentRuntime } from '../agent/agent-runtime.ts';
+import { WarmPool } from '../agent/warm-pool.ts';
 import type { Backend } from '../backend/backend.ts';
 import { ServerBackend } from '../server/server-backend.ts';
 import type { SupervisorStatus } from '../contract/status.ts';
@@ -23,6 +24,8 @@ import { createBackend } from './create-backend.ts';
 import { CHART_INTENSITY, RootReports } from './root-reports.ts';
 import { provideSupervisor } from './supervisor-implementation.ts';
 
+const STOPPING = { code: 'ERR_STOPPED', message: 'The supervisor is stopping or stopped.' };
+
 /** Everything that is alive in one supervisor: the root actor, the backends, the turns, the decisions. */
 export class SupervisorRuntime implements Registry, SleepObserver {
   readonly options: ResolvedSupervisorOptions;
@@ -32,6 +35,7 @@ export class SupervisorRuntime implements Registry, SleepObserver {
   readonly emitter: Emitter;
   readonly keepAlive = new KeepAlive();
   readonly decisions: DecisionDesk;
+  readonly warmPool: WarmPool;
   readonly backends = new Map<string, Backend>();
   readonly reports = new RootReports(this);
   state: SupervisorStatus['state'] = 'running';
@@ -52,6 +56,7 @@ export class SupervisorRuntime implements Registry, SleepObserver {
       emit: (event) => this.emitter.emit('decision', event),
       warn: (warning) => this.emitter.emit('warning', warning),
     });
+    this.warmPool = new WarmPool({ clock: this.clock, ...options.pool });
     for (const [id, definition] of Object.entries(options.backends))
       this.backends.set(id, createBackend(id, definition, this));
     this.#root = createActor(provideSupervisor(this, this.reports), { clock: this.clock, input: this.#rootInput() });
@@ -139,7 +144,10 @@ export class SupervisorRuntime implements Registry, SleepObserver {
     if (state === from) return;
     this.state = state as SupervisorStatus['state'];
     this.reports.transition({ kind: 'supervisor', id: 'supervisor', from, to: state, reason: 'stop requested' });
-    if (state === 'draining') this.#settleUnbound();
+    if (state === 'draining') {
+      this.warmPool.close(STOPPING);
+      this.#settleUnbound();
+    }
     if (state === 'stopped') this.#stopped();
   }
 
@@ -189,10 +197,7 @@ export class SupervisorRuntime implements Registry, SleepObserver {
   }
 
   settleStopped(turn: TurnRuntime): void {
-    turn.settle({
-      outcome: 'failed',
-      failure: { code: 'ERR_STOPPED', message: 'The supervisor is stopping or stopped.' },
-    });
+    turn.settle({ outcome: 'failed', failure: STOPPING });
   }
 
   /** The root chart itself broke: nothing is left running, and nobody waits for ever. */

@@ -153,6 +153,8 @@ const charts: Record<string, ChartUnderTest> = {
       'handshake.failed': [{ at, failure: permanent }],
       'sessions.opened': [{ at }],
       'sessions.failed': [{ at, failure: permanent }],
+      'life.evict': [{ reason: 'its place is wanted' }],
+      'life.demandChanged': [...commands['life.demandChanged'], { turns: 0, waiters: 1 }],
     },
     relevant: lifeGuards,
     check: checkLife,
@@ -187,8 +189,10 @@ function lifeInput(failureThreshold: number, steps: readonly string[], maxRestar
 }
 
 interface LifeGuards {
+  readonly agentId: string | null;
   readonly failures: number;
   readonly turns: number;
+  readonly waiters: number;
   readonly budget: string;
   readonly restartHistory: readonly number[];
   readonly failure: { readonly code: string } | null;
@@ -200,8 +204,10 @@ interface LifeGuards {
 /** Where nothing is wrong, how far the ladder was climbed before is of no interest. */
 function lifeGuards(context: LifeGuards, state: string) {
   const {
+    agentId,
     failures,
     turns,
+    waiters,
     budget,
     restartHistory,
     failure: why,
@@ -211,7 +217,8 @@ function lifeGuards(context: LifeGuards, state: string) {
   } = context;
   const isClimbing = state === 'recovering' || (budget === 'one-attempt' && state !== 'healthy');
   const ladder = isClimbing ? [attempted, isConfigOnTrial] : [];
-  return [Math.min(failures, 2), turns, budget, restartHistory.length, why?.code, isRenewalWanted, ...ladder];
+  const needed = [turns, agentId === null || state !== 'healthy' ? 0 : waiters];
+  return [Math.min(failures, 2), ...needed, budget, restartHistory.length, why?.code, isRenewalWanted, ...ladder];
 }
 
 takeEverything(charts);
