@@ -92,15 +92,7 @@ async function timeToTool(scene: Scene): Promise<number> {
 }
 
 const isHidden = ({ world }: Scene): boolean =>
-  processesWith(world.root).some((pid) => commandOf(pid).startsWith('sleep'));
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-  } catch {
-    return ''; // It is gone.
-  }
-}
+  processesWith(world.root).some((pid) => read(`/proc/${pid}/cmdline`).startsWith('sleep'));
 
 const hiding = (agent: AgentUnderTest): string =>
   `[[say Working. ]]${agent.shell('setsid nohup sleep 300 >/dev/null 2>&1 & sleep 300')}`;
@@ -180,8 +172,17 @@ async function ended(child: ChildProcess): Promise<void> {
 }
 
 function parentOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const stat = read(`/proc/${pid}/stat`);
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+/** Empty where the process is gone. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 /** A process of somebody else's, whose pid is put in the place of every child on record. Nothing where there is no record. */

@@ -47,9 +47,12 @@ describe.each(['linux', 'darwin'])('a process on %s', (name) => {
   });
 
   it('has ended though nobody has waited for it yet', async () => {
-    const parent = start('/bin/sh', '-c', 'true & echo $!; exec sleep 300');
+    const parent = start('/bin/sh', '-c', 'sleep 300 & echo $!; exec sleep 300');
     const [line] = (await once(parent.stdout!, 'data')) as [Buffer];
     const pid = Number(line.toString());
+    const command = () => readFileSync(`/proc/${parent.pid ?? 0}/cmdline`, 'latin1');
+    await until('the parent waits for nobody', () => command().startsWith('sleep'), 5_000);
+    process.kill(pid, 'SIGKILL');
     beOn(name);
     await until('it is a zombie', () => startOf(pid) === undefined, 5_000);
     expect(readFileSync(`/proc/${pid}/stat`, 'latin1')).toContain(') Z ');

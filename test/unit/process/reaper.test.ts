@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -110,6 +111,25 @@ describe('what a dead run left', () => {
   });
 });
 
+describe('where environments may not be readable', () => {
+  afterEach(() => Object.defineProperty(process, 'platform', { value: 'linux' }));
+
+  it('the groups are ended whose leader is known to be the one on record, and no others', async () => {
+    const run = deadRun();
+    const [child, reused] = [await run.foreign(), await run.foreign()];
+    const marked = await run.leave();
+    Object.defineProperty(process, 'platform', { value: 'darwin' });
+    const children = [
+      { pid: child, startedAt: startOf(child) ?? '' },
+      { pid: reused, startedAt: '1' },
+    ];
+    run.record({ children });
+    await reapAll();
+    Object.defineProperty(process, 'platform', { value: 'linux' });
+    expect([isAlive(child), isAlive(reused), isAlive(marked), files()]).toEqual([false, true, false, []]);
+  });
+});
+
 describe('nothing is done to', () => {
   it('what a living host has', async () => {
     const run = deadRun().record({ owner: self });
@@ -176,10 +196,10 @@ describe('a record that was tampered with', () => {
   it.each([
     ['is garbage', (path: string) => writeFileSync(path, '{"version":1')],
     ['is empty', (path: string) => writeFileSync(path, '')],
-    ['is a directory', (path: string) => void mkdirSync(path)],
-    ['is too large', (path: string) => writeFileSync(path, ' '.repeat(1024 * 1024 + 1))],
+    ['is a directory', (path: string) => (rmSync(path), void mkdirSync(path))],
+    ['is too large', (path: string) => appendFileSync(path, ' '.repeat(1024 * 1024))],
   ])('and %s is left alone', async (_, write) => {
-    const run = deadRun();
+    const run = deadRun().record();
     const pid = await run.leave();
     write(run.path);
     await reapAll();
