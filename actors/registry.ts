@@ -13,6 +13,8 @@ export interface TurnEntry {
   readonly session: SessionRecord;
   /** Closes the turn's pending requests. `tell`: the agent still waits for the answers. */
   readonly withdrawDecisions: (options: { readonly tell: boolean }) => void;
+  /** Its prompt is about to be sent: resolves when that would not be forgotten, or soon after. Never rejects. */
+  readonly remember: () => Promise<void>;
 }
 
 export interface StreamChange {

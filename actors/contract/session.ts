@@ -97,7 +97,7 @@ export interface Session extends AsyncDisposable {
   readonly directory: string;
   readonly capabilities: SessionCapabilities;
   /** After a host restart: the turn that was in flight, told once. */
-  readonly interrupted?: { turnId: string; outcome: TurnOutcome | 'not-accepted'; text: string };
+  readonly interrupted?: { turnId: string; outcome: TurnOutcome | 'not-accepted'; text: string } | undefined;
   /** Turns of one session run one at a time, in call order. Throws only ERR_INVALID_OPTION; every other failure settles the turn. */
   prompt(input: string | ContentBlock[], options?: PromptOptions): Turn;
   /** The running turn and all queued ones; resolves when they are settled. */

@@ -2,6 +2,7 @@ import type { BackendDefinition, ServerDefinition } from '../ports.ts';
 import type { PermissionDecision, PermissionRequest, QuestionAnswer, QuestionRequest } from './events.ts';
 import type { OpenSessionOptions, PermissionHandler, QuestionHandler, Session, TurnResult } from './session.ts';
 import type { BackendStatus, LifecycleState, RecoveryStep, SupervisorStatus } from './status.ts';
+import type { SessionStore } from './store.ts';
 
 /** Anything shaped like pino. */
 export interface Logger {
@@ -64,6 +65,8 @@ export interface SupervisorOptions<B extends Backends = Backends> {
   turn?: TurnOptions;
   /** Longest wait of `openSession` and `acquire`, in milliseconds. Default 60_000. */
   openTimeoutMs?: number;
+  /** Where sessions are remembered, to be continued by another host. Default `memoryStore()`. */
+  store?: SessionStore;
   /** Where files are kept that outlive the host: absolute. Default `$XDG_STATE_HOME/agent-supervisor`. */
   stateDirectory?: string;
   /**

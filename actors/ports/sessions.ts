@@ -20,6 +20,8 @@ export interface DriverSessionRequest {
   readonly mcpServers?: readonly McpServer[];
   /** The agent session to continue; a new one where absent. */
   readonly resume?: string;
+  /** Something was said in it: an empty session of that name is another one. */
+  readonly hasHistory?: boolean;
 }
 
 /** A conversation on the backend. It outlives process lives where the backend keeps it. */
@@ -44,6 +46,17 @@ export interface DriverSession {
   fork(signal: AbortSignal): Promise<string>;
   messages(signal: AbortSignal): Promise<Message[]>;
   close(options: { readonly delete: boolean }, signal: AbortSignal): Promise<void>;
+  /** What was said, where that is known without asking. */
+  readonly transcript?: readonly Message[];
+  /** Tells the sink what became of a prompt of an earlier host; absent where nobody could know. */
+  recount?(prompt: EarlierPrompt, sink: TurnSink, signal: AbortSignal): Promise<void>;
+}
+
+/** A prompt that another host has sent. */
+export interface EarlierPrompt {
+  readonly messageId: string;
+  /** How long ago its turn began, in milliseconds. */
+  readonly ageMs: number;
 }
 
 /** Who is to answer. Absent: whoever answers in the session anyway. */
@@ -66,6 +79,8 @@ export type DispatchOutcome =
 
 /** One prompt on the backend. Sending it again uses the same message id, so it runs at most once. */
 export interface DriverTurn {
+  /** The name of its prompt on the backend, where we choose that. */
+  readonly messageId?: string;
   /** Never rejects. */
   send(signal: AbortSignal): Promise<DispatchOutcome>;
   /** The turn is cancelled: what `send` has not sent yet is given up, and it resolves with `refused`. */

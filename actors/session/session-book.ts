@@ -4,14 +4,15 @@ import { withLimit } from '../clock-loop.ts';
 import type { OpenSessionOptions, Session } from '../contract/session.ts';
 import type { SessionStatus } from '../contract/status.ts';
 import { SupervisorError } from '../errors.ts';
-import type { DriverSession } from '../ports.ts';
 import type { SupervisorRuntime } from '../supervisor/runtime.ts';
 import { invalidOption } from '../validation.ts';
 import { expectOpenOptions } from './open-options.ts';
 import { SessionHandle, type SessionHost } from './session-handle.ts';
 import { SessionLine } from './session-line.ts';
+import type { Interruption } from './session-memory.ts';
+import { SessionOpener } from './session-opener.ts';
 import { SessionRecord } from './session-record.ts';
-import { chatOf, keyOf, requestOf, settingsOf, statusOf } from './session-shape.ts';
+import { chatOf, keyOf, settingsOf, statusOf } from './session-shape.ts';
 
 interface OpenSession {
   readonly record: SessionRecord;
@@ -31,21 +32,25 @@ const REQUEST_LIMIT_MS = 30_000;
 /** All sessions of a supervisor, by chat and backend. */
 export class SessionBook {
   readonly #runtime: SupervisorRuntime;
+  readonly #opener: SessionOpener;
   /** By chat and backend. */
   readonly #open = new Map<string, ChatEntry>();
   readonly #records = new Map<SessionRecord, OpenSession>();
+  /** Turns of another host had other names. */
+  readonly #run = crypto.randomUUID().slice(0, 8);
   #sessions = 0;
   #turns = 0;
 
   constructor(runtime: SupervisorRuntime) {
     this.#runtime = runtime;
+    this.#opener = new SessionOpener(runtime);
   }
 
   /** Opens a session, or returns the open one of the same chat and backend. */
   async open(given: OpenSessionOptions): Promise<Session> {
     const options = expectOpenOptions(given);
     const backend = this.#runtime.backend(options.backend);
-    this.#expectRunning();
+    this.#opener.expectRunning();
     if (options.signal?.aborted) throw abortError(options.signal);
     const key = keyOf(options.backend, options.chatId ?? this.#freshChatId());
     const opening = this.#inTurn(key, (known) => this.#openOrMove(known, backend, options, key));
@@ -77,18 +82,35 @@ export class SessionBook {
   }
 
   async #create(backend: Backend, options: OpenSessionOptions, key: string): Promise<OpenSession> {
-    const driver = await this.#openOnBackend(backend, options, key);
+    const stored = await this.#runtime.memory.recall(options, chatOf(key));
+    const driver = await this.#opener.continue({ backend, options, key }, stored);
+    const isSame = stored !== undefined && driver.restored;
+    const left = stored && (await this.#runtime.memory.interruptionOf(stored, driver, isSame));
+    if (left) this.#opener.confirm(backend, driver);
     this.#sessions += 1;
     const settings = settingsOf(options, key);
     const record = new SessionRecord(`session-${this.#sessions}`, settings, driver);
-    if (driver.restored) record.restored = 'restored';
+    record.restored = driver.restored ? 'restored' : stored && 'replaced';
+    record.hasHistory = driver.restored && stored?.hasHistory !== false;
     backend.sessions.add(record);
     backend.attach(record);
     const line = new SessionLine(this.#runtime, record);
     const open = { record, backend, handle: new SessionHandle(record, line, this.#hostOf(backend)) };
     this.#records.set(record, open);
-    this.#tell(record, driver.restored ? 'restored' : 'created');
+    this.#runtime.memory.note(record);
+    this.#tell(record, record.restored ?? 'created');
+    if (left) this.#tellInterrupted(record, left);
     return open;
+  }
+
+  /** Told once: the record of it is overwritten. */
+  #tellInterrupted(record: SessionRecord, { isWorking, ...interrupted }: Interruption & { isWorking: boolean }): void {
+    record.interrupted = interrupted;
+    record.unquiet = isWorking;
+    const { chatId, backendId: backend } = record.settings;
+    const { turnId } = interrupted;
+    if (interrupted.outcome !== 'indeterminate') return;
+    this.#runtime.emitter.emit('session', { type: 'interrupted', sessionId: record.id, chatId, backend, turnId });
   }
 
   /** The chat may be open here already; in another directory it moves there, once it is quiet. */
@@ -103,7 +125,7 @@ export class SessionBook {
     if (record.driver.directory === options.directory) return expectSameConversation(known, options);
     await this.#untilQuiet(record, options.signal);
     if (record.closed) return this.#create(backend, options, key);
-    const driver = await this.#openOnBackend(backend, options, key);
+    const driver = await this.#opener.open({ backend, options, key });
     try {
       while (!record.isIdle) await this.#untilQuiet(record, options.signal); // A prompt may have come meanwhile.
     } catch (error) {
@@ -117,7 +139,9 @@ export class SessionBook {
     backend.detach(record);
     record.driver = driver;
     record.restored = driver.restored ? 'restored' : 'replaced';
+    record.hasHistory = driver.restored;
     backend.attach(record);
+    this.#runtime.memory.note(record);
     this.#tell(record, record.restored);
     return known;
   }
@@ -138,28 +162,9 @@ export class SessionBook {
     });
   }
 
-  async #openOnBackend(backend: Backend, options: OpenSessionOptions, key: string): Promise<DriverSession> {
-    this.#expectRunning();
-    const { signal } = options;
-    const { resume } = requestOf(options);
-    if (resume !== undefined) expectUnused(backend, resume); // Before anything is started for it.
-    const circumstances = { chatId: chatOf(key), timeoutMs: this.#runtime.options.openTimeoutMs, signal };
-    const driver = await backend.open(requestOf(options), circumstances).catch((error: unknown) => {
-      throw signal?.aborted ? abortError(signal) : error;
-    });
-    try {
-      this.#expectRunning();
-      if (resume !== undefined) expectUnused(backend, driver.agentSessionId); // Somebody may have been quicker.
-    } catch (error) {
-      backend.discard(driver);
-      throw error;
-    }
-    return driver;
-  }
-
   #hostOf(backend: Backend): SessionHost {
     return {
-      nextTurnId: () => `turn-${(this.#turns += 1)}`,
+      nextTurnId: () => `turn-${this.#run}-${(this.#turns += 1)}`,
       statusOf: (record) => statusOf(record),
       verify: async (record, choice) => {
         if (record.closed) throw closedError(record);
@@ -174,7 +179,7 @@ export class SessionBook {
   }
 
   async #request<T>(backend: Backend, record: SessionRecord, work: SessionWork<T>): Promise<T> {
-    this.#expectRunning();
+    this.#opener.expectRunning();
     if (record.closed) throw closedError(record);
     return backend.request(record, this.#limits(), work);
   }
@@ -206,7 +211,9 @@ export class SessionBook {
   /** The first close is under way or done; this one may still ask for the deletion. */
   async #closeAgain(backend: Backend, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
     await record.closing;
-    if (options.delete) await this.#closeOnBackend(backend, record, options);
+    if (!options.delete) return;
+    await this.#closeOnBackend(backend, record, options);
+    this.#runtime.memory.noteClosed(record, { isDeleted: true });
   }
 
   async #end(backend: Backend, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
@@ -217,6 +224,7 @@ export class SessionBook {
       if (options.delete || record.carrier.isAvailable) await this.#closeOnBackend(backend, record, options);
     } finally {
       this.#forget(backend, record);
+      this.#runtime.memory.noteClosed(record, { isDeleted: options.delete });
     }
   }
 
@@ -239,19 +247,6 @@ export class SessionBook {
     const { chatId, backendId: backend } = record.settings;
     this.#runtime.emitter.emit('session', { type, sessionId: record.id, chatId, backend });
   }
-
-  #expectRunning(): void {
-    if (this.#runtime.state !== 'running')
-      throw new SupervisorError('ERR_STOPPED', 'The supervisor is stopping or stopped.');
-  }
-}
-
-/** Two chats that continue one agent session would take each other's events. Agents may number their new ones alike. */
-function expectUnused(backend: Backend, agentSessionId: string): void {
-  const holder = [...backend.sessions].find(({ driver }) => driver.agentSessionId === agentSessionId);
-  if (!holder) return;
-  const held = `${agentSessionId}, which is open as the chat "${holder.settings.chatId}"`;
-  throw invalidOption('resume', 'an agent session that is not open; prompt there, or fork it', held);
 }
 
 /** What is open goes on: to continue something else in its place, it has to be closed first. */

@@ -58,6 +58,10 @@ export class SessionHandle implements Session {
     return this.#record.driver.capabilities;
   }
 
+  get interrupted(): Session['interrupted'] {
+    return this.#record.interrupted;
+  }
+
   prompt(input: string | ContentBlock[], options?: PromptOptions): Turn {
     const { signal, model, agent, mode, ...limits } = expectPromptOptions(options);
     const { settings } = this.#record;
@@ -96,7 +100,9 @@ export class SessionHandle implements Session {
     return this.#host.fork(this.#record);
   }
 
-  messages(): Promise<Message[]> {
+  async messages(): Promise<Message[]> {
+    const { transcript } = this.#record.driver;
+    if (transcript && !this.#record.closed) return [...transcript];
     return this.#host.request(this.#record, (driver, signal) => driver.messages(signal));
   }
 

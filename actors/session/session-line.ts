@@ -30,7 +30,8 @@ export class SessionLine {
     void turn.result.then(this.#runtime.keepAlive.hold());
     this.#session.queue.push(turn);
     const withdrawDecisions = (options: { readonly tell: boolean }) => this.#withdraw(turn, options);
-    this.#runtime.openTurn({ turn, session: this.#session, withdrawDecisions });
+    const remember = () => this.#runtime.memory.noteSending(this.#session, turn);
+    this.#runtime.openTurn({ turn, session: this.#session, withdrawDecisions, remember });
     this.#admitNext();
     return turn;
   }
@@ -61,6 +62,7 @@ export class SessionLine {
     this.#session.carrier.changeDemand({ turns: 1 });
     try {
       turn.admit(this.#session.driver.begin(turn.request, turn));
+      this.#runtime.memory.noteTurn(this.#session, turn);
       this.#runtime.emitter.emit('turn', { type: 'started', ...this.#named(turn) });
     } catch (error) {
       turn.send({ type: 'turn.abandon', at: this.#runtime.clock.now(), failure: toFailure(error) });
@@ -70,6 +72,7 @@ export class SessionLine {
   #settled(turn: TurnRuntime, result: TurnResult): void {
     const wasRunning = this.#session.running === turn;
     this.#session.leave(turn);
+    this.#runtime.memory.noteSettled(this.#session, turn, result.outcome === 'indeterminate');
     this.#runtime.emitter.emit('turn', { type: 'settled', ...this.#named(turn), result });
     if (wasRunning && result.outcome === 'indeterminate') this.#tellInterrupted(turn);
     if (wasRunning) this.#session.carrier.changeDemand({ turns: -1 });

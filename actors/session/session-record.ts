@@ -1,7 +1,8 @@
 import type { Failure } from '../../machines/policies/failure-class.ts';
 import type { TurnEvent } from '../../machines/turn-setup.ts';
 import type { Carrier } from '../carrier.ts';
-import type { McpServer, PermissionHandler, QuestionHandler } from '../contract/session.ts';
+import type { McpServer, PermissionHandler, QuestionHandler, Session } from '../contract/session.ts';
+import type { StoredTurn } from '../contract/store.ts';
 import type { DriverSession } from '../ports.ts';
 import type { TurnRuntime } from '../turn/turn-runtime.ts';
 
@@ -27,6 +28,14 @@ export class SessionRecord {
   carrier!: Carrier;
   references = 0;
   restored: 'restored' | 'replaced' | undefined;
+  /** The turn that a host before this one left unsettled. */
+  interrupted: Session['interrupted'];
+  /** A prompt was sent: there is something to continue. */
+  hasHistory = false;
+  /** The last turn has no known end. */
+  isCrashed = false;
+  /** What is to be remembered of the running turn. */
+  turn: StoredTurn | undefined;
   /** Why no further prompt is accepted. */
   closed: Failure | undefined;
   /** Settles when the close is done. */

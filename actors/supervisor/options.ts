@@ -1,6 +1,8 @@
 import type { PoolOptions, SupervisorOptions, TurnOptions } from '../contract/supervisor.ts';
 import type { PermissionHandler, QuestionHandler } from '../contract/session.ts';
 import type { Clock, Logger } from '../contract/supervisor.ts';
+import type { SessionStore } from '../contract/store.ts';
+import { memoryStore } from '../defaults/memory-store.ts';
 import { silentLogger, systemClock } from '../defaults/system-clock.ts';
 import type { BackendDefinition } from '../ports.ts';
 import { safeLogger } from '../safe-logger.ts';
@@ -23,6 +25,7 @@ export interface ResolvedSupervisorOptions {
   readonly pool: Required<PoolOptions>;
   readonly turn: Required<TurnOptions>;
   readonly openTimeoutMs: number;
+  readonly store: SessionStore;
   readonly stateDirectory: string | undefined;
   readonly allowNested: boolean;
   readonly logger: Logger;
@@ -37,6 +40,7 @@ const KNOWN = [
   'pool',
   'turn',
   'openTimeoutMs',
+  'store',
   'stateDirectory',
   'allowNested',
   'logger',
@@ -68,6 +72,7 @@ export function resolveSupervisorOptions(options: SupervisorOptions): ResolvedSu
     pool: resolvePoolOptions(given['pool']),
     turn: resolveTurnOptions(given['turn']),
     openTimeoutMs: optional(given['openTimeoutMs'], (value) => expectDuration('openTimeoutMs', value)) ?? 60_000,
+    store: optional(options.store, expectStore) ?? memoryStore(),
     stateDirectory: optional(given['stateDirectory'], (value) => expectAbsolutePath('stateDirectory', value)),
     allowNested: optional(given['allowNested'], (value) => expectBoolean('allowNested', value)) ?? false,
     logger: safeLogger(optional(options.logger, expectLogger) ?? silentLogger),
@@ -120,6 +125,12 @@ function expectClock(value: unknown): Clock {
   const clock = expectGiven('clock', value);
   for (const name of ['now', 'wallNow', 'setTimeout', 'clearTimeout']) expectFunction(`clock.${name}`, clock[name]);
   return value as Clock;
+}
+
+function expectStore(value: unknown): SessionStore {
+  const store = expectGiven('store', value);
+  for (const name of ['open', 'get', 'put', 'delete', 'list', 'close']) expectFunction(`store.${name}`, store[name]);
+  return value as SessionStore;
 }
 
 function expectGiven(path: string, value: unknown): Readonly<Record<string, unknown>> {

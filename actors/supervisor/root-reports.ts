@@ -107,6 +107,8 @@ export class RootReports implements RootObserver {
   /** A session goes on in the next life of its agent. */
   restored(session: SessionRecord, outcome: 'restored' | 'replaced'): void {
     session.restored = outcome;
+    if (outcome === 'replaced') session.hasHistory = false;
+    this.#runtime.memory.note(session);
     this.#told(session, outcome);
   }
 

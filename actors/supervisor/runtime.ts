@@ -16,6 +16,8 @@ import { KeepAlive } from '../defaults/keep-alive.ts';
 import { DecisionDesk } from '../decisions/decision-desk.ts';
 import { messageOf, SupervisorError, toFailure } from '../errors.ts';
 import type { Registry, TurnEntry } from '../registry.ts';
+import { SessionKeeper } from '../session/session-keeper.ts';
+import { SessionMemory } from '../session/session-memory.ts';
 import type { StreamRuntime } from '../stream/stream-runtime.ts';
 import type { TurnRuntime } from '../turn/turn-runtime.ts';
 import { Emitter } from './emitter.ts';
@@ -36,6 +38,8 @@ export class SupervisorRuntime implements Registry, SleepObserver {
   readonly keepAlive = new KeepAlive();
   readonly decisions: DecisionDesk;
   readonly warmPool: WarmPool;
+  readonly memory: SessionMemory;
+  readonly #keeper: SessionKeeper;
   readonly backends = new Map<string, Backend>();
   readonly reports = new RootReports(this);
   state: SupervisorStatus['state'] = 'running';
@@ -56,6 +60,9 @@ export class SupervisorRuntime implements Registry, SleepObserver {
       emit: (event) => this.emitter.emit('decision', event),
       warn: (warning) => this.emitter.emit('warning', warning),
     });
+    const warn = (warning: SupervisorEvents['warning']) => this.warn(warning);
+    this.#keeper = new SessionKeeper({ store: options.store, clock: this.clock, warn });
+    this.memory = new SessionMemory(this.#keeper, this.clock);
     this.warmPool = new WarmPool({ clock: this.clock, ...options.pool });
     for (const [id, definition] of Object.entries(options.backends))
       this.backends.set(id, createBackend(id, definition, this));
@@ -123,6 +130,7 @@ export class SupervisorRuntime implements Registry, SleepObserver {
       await stopped;
     }
     await Promise.all([...this.backends.values()].map((backend) => backend.scope.release()));
+    await this.#keeper.close();
   }
 
   warn(warning: SupervisorEvents['warning']): void {

@@ -91,9 +91,11 @@ function quieterActor(registry: Registry) {
 function dispatchActor(registry: Registry) {
   const { clock } = registry;
   return asynchronousActor<TurnEvent, TurnSubject>(registry, async ({ turnId }, { signal, tell }) => {
-    const { turn } = registry.turn(turnId);
+    const { turn, remember } = registry.turn(turnId);
     if (!turn.driver) throw new Error(`The turn ${turnId} was not admitted.`);
     turn.beginDispatch();
+    await remember();
+    if (signal.aborted) return;
     const outcome = await turn.driver.send(signal);
     const at = clock.now();
     if (outcome.kind === 'accepted') tell({ type: 'dispatch.accepted', at });

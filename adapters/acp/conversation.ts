@@ -145,6 +145,7 @@ export class Conversation {
     else if (!(await this.#continue(session, request.resume, signal)))
       throw new SupervisorError('ERR_SESSION_NOT_FOUND', `The agent does not know the session ${request.resume}.`);
     session.restored = request.resume !== undefined;
+    session.hasHistory = request.hasHistory === true;
     await this.#choose(session, signal);
     return session;
   }
@@ -232,7 +233,8 @@ export class Conversation {
     const loaded = await this.#tryTo(methods.agent.session.load, request, signal).finally(() => {
       this.#sessions.delete(sessionId);
     });
-    const isEmpty = session.endReplay() === 0 && session.hasHistory; // [qwen] Any id can be loaded: an unknown one is an empty session.
+    const isKnown = session.hasHistory || session.request.hasHistory === true;
+    const isEmpty = session.endReplay() === 0 && isKnown; // [qwen] Any id can be loaded: an unknown one is an empty session.
     if (!loaded || isEmpty) return false;
     this.#opened(session, sessionId, loaded);
     return true;

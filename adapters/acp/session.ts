@@ -205,6 +205,10 @@ export class AcpSession implements DriverSession, TurnHost {
     return text(forked['sessionId']) ?? '';
   }
 
+  get transcript(): readonly Message[] {
+    return this.#transcript.messages;
+  }
+
   messages(): Promise<Message[]> {
     return Promise.resolve(this.#transcript.messages);
   }

@@ -225,7 +225,8 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     const life = { client: (of: string) => this.#client(of), generation: () => this.#source.generation };
     const { clock } = this.#environment;
     const directories = this.#directories;
-    return { sessionId, directory, life, clock, demultiplexer: this.#demultiplexer, directories };
+    const { isOurs } = this.#source;
+    return { sessionId, directory, life, isOurs, clock, demultiplexer: this.#demultiplexer, directories };
   }
 
   #address(): ServerAddress {

@@ -1,11 +1,16 @@
 import { decodeMessage, decodePart, decodePermission, decodeQuestion } from './decode-parts.ts';
 import { type JsonFields, list, record, text } from '../json.ts';
 import { ask, type OpencodeClient, RequestFailure } from './requests.ts';
-import type { OpencodeTurn } from './turn.ts';
+import type { OpencodeTurn, TurnPlace } from './turn.ts';
 
 /** Messages asked for at first; where a turn's own message is not among them, four times as many. */
 const FIRST_PAGE = 50;
 const MAX_PAGE = 3_200;
+
+/** What is asked about: a running turn, or one that an earlier host has left. */
+export type ReconciledTurn = Pick<OpencodeTurn, 'translator' | 'sink' | 'isOtherLife' | 'isOverdue'> & {
+  readonly place: Pick<TurnPlace, 'sessionId' | 'directory' | 'demultiplexer'>;
+};
 
 /** A turn that begins between two questions is asked about once more. */
 const READS = 3;
@@ -35,7 +40,7 @@ export async function reconcileDirectory(
  * The status is read before the messages: a session that was idle then has nothing to add to what it says later. A turn
  * that was not known to have begun may have begun in between, so it is read again.
  */
-async function reconcileTurn(turn: OpencodeTurn, client: OpencodeClient, signal: AbortSignal): Promise<void> {
+export async function reconcileTurn(turn: ReconciledTurn, client: OpencodeClient, signal: AbortSignal): Promise<void> {
   const { isOtherLife, isOverdue } = turn;
   for (let read = 1; ; read += 1) {
     const hadBegun = turn.translator.hasBegun();
@@ -47,7 +52,7 @@ async function reconcileTurn(turn: OpencodeTurn, client: OpencodeClient, signal:
   }
 }
 
-async function isWorking({ place }: OpencodeTurn, client: OpencodeClient, signal: AbortSignal): Promise<boolean> {
+async function isWorking({ place }: ReconciledTurn, client: OpencodeClient, signal: AbortSignal): Promise<boolean> {
   const { directory, sessionId } = place;
   const statuses = await ask('GET /session/status', signal, (options) => client.session.status({ directory }, options));
   const type = record(record(statuses)[sessionId])['type'];
@@ -55,7 +60,7 @@ async function isWorking({ place }: OpencodeTurn, client: OpencodeClient, signal
 }
 
 async function readMessages(
-  turn: OpencodeTurn,
+  turn: ReconciledTurn,
   client: OpencodeClient,
   signal: AbortSignal,
 ): Promise<'absent' | 'torn' | 'present'> {
@@ -72,7 +77,7 @@ async function readMessages(
 }
 
 async function listMessages(
-  { place }: OpencodeTurn,
+  { place }: ReconciledTurn,
   client: OpencodeClient,
   limit: number,
   signal: AbortSignal,
@@ -88,7 +93,7 @@ async function listMessages(
 }
 
 /** The parts go before the header: once the header says that a step is complete, its text is. */
-function applyMessage({ place }: OpencodeTurn, message: JsonFields): void {
+function applyMessage({ place }: ReconciledTurn, message: JsonFields): void {
   const { sessionId, demultiplexer } = place;
   const info = record(message['info']);
   const decoded = decodeMessage(info);

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type {
   DriverSession,
   DriverTurn,
+  EarlierPrompt,
   McpServer,
   Message,
   SessionCapabilities,
@@ -12,7 +13,10 @@ import type {
 } from '../../actors/ports.ts';
 import { isoTime, list, record, text } from '../json.ts';
 import { ask, toSupervisorError } from './requests.ts';
-import { checkRequest, OpencodeTurn, type TurnPlace } from './turn.ts';
+import { Demultiplexer } from './demultiplexer.ts';
+import { reconcileTurn } from './reconcile.ts';
+import { checkRequest, OpencodeTurn, OVERDUE_MS, type TurnPlace } from './turn.ts';
+import { TurnTranslator } from './turn-translator.ts';
 import { expectVoice } from './voice.ts';
 
 /** Pause between two looks at a session that is to become quiet, in milliseconds. */
@@ -105,6 +109,16 @@ export class OpencodeSession implements DriverSession {
       client.session.messages(body, options),
     ).catch(rethrow);
     return list(messages).map((message) => toMessage(record(message)));
+  }
+
+  /** [opencode] The server keeps every message: it is read like those of a running turn. */
+  async recount({ messageId, ageMs }: EarlierPrompt, sink: TurnSink, signal: AbortSignal): Promise<void> {
+    const demultiplexer = new Demultiplexer();
+    const place = { ...this.#place, demultiplexer };
+    const translator = new TurnTranslator({ ...place, messageId }, sink);
+    demultiplexer.attach(translator);
+    const turn = { place, translator, sink, isOtherLife: place.isOurs, isOverdue: ageMs > OVERDUE_MS };
+    await reconcileTurn(turn, this.#request().client, signal).catch(rethrow);
   }
 
   async close(options: { readonly delete: boolean }, signal: AbortSignal): Promise<void> {

@@ -29,6 +29,8 @@ export interface TurnPlace {
   readonly sessionId: string;
   readonly directory: string;
   readonly life: CurrentLife;
+  /** The server is ours: it did not outlive the host that started it. */
+  readonly isOurs: boolean;
   readonly clock: Clock;
   readonly demultiplexer: Demultiplexer;
   readonly directories: Directories;
@@ -42,7 +44,7 @@ export interface TurnNeeds {
 }
 
 /** A live server begins within this, in milliseconds; a prompt that it does not know by then was never accepted. */
-const OVERDUE_MS = 60_000;
+export const OVERDUE_MS = 60_000;
 
 /** One prompt on the server. Each sending carries the same message id. */
 export class OpencodeTurn implements DriverTurn {
@@ -64,6 +66,10 @@ export class OpencodeTurn implements DriverTurn {
     this.#request = request;
     this.translator = new TurnTranslator({ ...place, messageId: nextMessageId(place.clock.wallNow()) }, sink);
     place.demultiplexer.attach(this.translator);
+  }
+
+  get messageId(): string {
+    return this.translator.messageId;
   }
 
   get isSent(): boolean {
