@@ -116,9 +116,9 @@ interface Reaped {
 
 function tell(logger: Logger, reaped: Reaped): void {
   const { owner, processes, directories, isDone } = reaped;
-  const done = `Of a host that died (pid ${owner}), ${processes} processes were ended and ${directories} private directories removed`;
-  if (!isDone) logger.warn(reaped, `${done}. Not all could be: the next start tries again.`);
-  else if (processes + directories > 0) logger.warn(reaped, `${done}.`);
+  const done = `Cleaned up after a host that died (pid ${owner}); processes ended: ${processes}, private directories removed: ${directories}.`;
+  if (!isDone) logger.warn(reaped, `${done} Something could not be: the next start tries again.`);
+  else if (processes + directories > 0) logger.warn(reaped, done);
   else logger.info(reaped, `A host that died (pid ${owner}) had left nothing.`);
 }
 
