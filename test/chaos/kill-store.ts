@@ -13,7 +13,7 @@ import { bundleStoreWriter } from '../fixtures/store-host.ts';
 
 /** One kill of a host in the middle of its writes. */
 export interface KilledWriter {
-  /** From the first acknowledged write, or, of a host that makes a new file, from its start. */
+  /** From the first acknowledged write, or, of a host that makes a new file, from where it begins that. */
   readonly killedAfterMs: number;
   readonly isNewFile: boolean;
   readonly acknowledged: number;
@@ -36,8 +36,9 @@ interface Place {
 }
 
 const MAX_KILL_MS = 150;
-/** A new file is made by every so many hosts, which may be killed while they make it. */
+/** A new file is made by every so many hosts, which are killed while they make it, or soon after. */
 const NEW_FILE_EVERY = 10;
+const MAX_NEW_FILE_MS = 100;
 
 /** Kills a host with SIGKILL at a random moment of its writes, many times, and looks at what the store holds then. */
 export async function killStore(
@@ -77,17 +78,20 @@ async function killOnce(program: string, place: Place, isNewFile: boolean, chanc
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   const ended = once(child.stdout, 'end');
-  if (!isNewFile) await Promise.race([once(child.stdout, 'data'), exited]);
-  const killedAfterMs = Math.round(chance * MAX_KILL_MS * (isNewFile ? 2 : 1));
+  const isUnderWay = () => (isNewFile ? /opening/ : /\d/).test(output);
+  while (!isUnderWay() && child.exitCode === null) await Promise.race([once(child.stdout, 'data'), exited]);
+  const killedAfterMs = Math.round(chance * (isNewFile ? MAX_NEW_FILE_MS : MAX_KILL_MS));
   await pause(killedAfterMs);
   child.kill('SIGKILL');
   await Promise.all([exited, ended]);
   return { killedAfterMs, acknowledged: acknowledge(place, output) };
 }
 
+const isNumber = (line: string) => /^\d+$/.test(line);
+
 /** Remembers what was acknowledged in whole lines, and leaves room for what was on its way. */
 function acknowledge(place: Place, output: string): number {
-  const numbers = output.split('\n').slice(0, -1).map(Number);
+  const numbers = output.split('\n').slice(0, -1).filter(isNumber).map(Number);
   for (const number of numbers) {
     const { chatId } = derivedSession(number);
     place.acknowledged.set(chatId, Math.max(number, place.acknowledged.get(chatId) ?? 0));
