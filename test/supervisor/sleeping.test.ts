@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { createSupervisor } from '../../index.ts';
+import { FakeAgents } from '../fixtures/fake-agents.ts';
 import { fakeWorld } from '../fixtures/fake-world.ts';
 import { directory, isSettled, openWorld, runningWorld } from '../fixtures/running-turn.ts';
+import { VirtualClock } from '../fixtures/virtual-clock.ts';
 
 const hour = 3_600_000;
 const sick = () => Promise.reject(new Error('no answer'));
@@ -137,6 +140,28 @@ describe('a host that was frozen', () => {
     await world.clock.freeze(hour);
     await world.clock.advance(9_999);
     expect([stateOf(world).state, world.backend.lives.length]).toEqual(['starting', 1]);
+  });
+});
+
+describe('a pool of agents whose host was frozen', () => {
+  it('checks each agent that is up, once, and keeps what is warm for what was left of its time', async () => {
+    const clock = new VirtualClock();
+    const agents = new FakeAgents();
+    const backends = { pool: agents.definition };
+    const supervisor = createSupervisor({ backends, clock, pool: { idleTtlMs: hour } });
+    const open = (chatId: string) => supervisor.openSession({ backend: 'pool', directory: `/${chatId}`, chatId });
+    const opened = Promise.all([open('one'), open('two'), open('three')]);
+    await clock.advance(hour / 2);
+    await opened;
+    const checked: string[] = [];
+    for (const life of agents.lives)
+      life.probe = () => Promise.resolve(checked.push(life.directory)).then(() => undefined);
+    await clock.freeze(20 * hour);
+    expect(checked.sort()).toEqual(['/one', '/three', '/two']);
+    await clock.advance(hour / 2 - 60_000);
+    const before = agents.running.length;
+    await clock.advance(120_000);
+    expect([before, agents.running.length]).toEqual([3, 0]);
   });
 });
 
