@@ -47,6 +47,8 @@ export class SessionKeeper {
   #isOpen = false;
   #writing: Promise<void> | undefined;
   #failures = 0;
+  /** The host knows that something is wrong, until everything is written. */
+  #isTold = false;
   /** A record was not written in time: the next prompts do not wait for theirs. */
   #isSlow = false;
 
@@ -130,6 +132,7 @@ export class SessionKeeper {
         await this.#write(pending);
         this.#succeeded();
         if (this.#pending.get(key) === pending) this.#pending.delete(key);
+        if (this.#pending.size === 0) this.#isTold = false;
         pending.done();
       } catch (error) {
         this.#putLast(key, pending, error);
@@ -166,7 +169,8 @@ export class SessionKeeper {
   async #failed(error: unknown): Promise<void> {
     if (this.#over.signal.aborted) return;
     this.#failures += 1;
-    if (this.#failures === MAX_FAILURES) {
+    if (this.#failures === MAX_FAILURES && !this.#isTold) {
+      this.#isTold = true;
       this.#warn(
         'Sessions cannot be remembered now, and would not be continued by another host; it is tried again',
         error,
