@@ -52,6 +52,8 @@ export interface DriverEnvironment {
   readonly logger: Logger;
   /** Tells the host what it should look at; nothing stops for it. */
   readonly warn: (warning: SupervisorEvents['warning']) => void;
+  /** How much may be kept warm that nobody uses: counts and milliseconds. */
+  readonly pool: { readonly maxWarm: number; readonly idleTtlMs: number; readonly sweepMs: number };
   /** Where files are kept that outlive the host; absent: the user's usual place. */
   readonly stateDirectory: string | undefined;
   /** Whether something real may be started inside a supervised child. */

@@ -11,9 +11,9 @@ import type { SupervisorRuntime } from './runtime.ts';
 /** The data plane of a backend, whatever it is made of. */
 export function createBackend(id: string, definition: BackendDefinition, runtime: SupervisorRuntime): Backend {
   const { clock, logger, options } = runtime;
-  const { stateDirectory, allowNested } = options;
+  const { stateDirectory, allowNested, pool: limits } = options;
   const warn = (warning: SupervisorEvents['warning']) => runtime.warn(warning);
-  const environment = { backendId: id, clock, logger, warn, stateDirectory, allowNested };
+  const environment = { backendId: id, clock, logger, warn, pool: limits, stateDirectory, allowNested };
   const scope = new Scope((error) => logger.error({ err: error, backend: id }, 'A resource could not be released.'));
   const command = (event: ServerEvent | PoolEvent) =>
     runtime.send({ type: 'backend.command', backendId: id, command: event });

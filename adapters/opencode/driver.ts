@@ -62,7 +62,10 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     this.#source = source;
     this.#environment = environment;
     this.#compactionThreshold = compactionThreshold;
-    this.#directories = new Directories((directory) => this.#disposeQuiet(directory), environment.logger);
+    const { clock, logger } = environment;
+    const limits = source.isOurs ? environment.pool : undefined;
+    const dispose = (directory: string) => this.#disposeQuiet(directory);
+    this.#directories = new Directories({ dispose, clock, logger, limits });
   }
 
   get recovery(): RecoveryPort | undefined {
@@ -70,13 +73,18 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   }
 
   launch(generation: number, observer: LifeObserver): ProcessLife {
-    this.#directories.forgetStale();
-    return this.#source.launch(generation, observer);
+    this.#directories.begin();
+    const ended: LifeObserver['ended'] = (end) => {
+      this.#directories.end();
+      observer.ended(end);
+    };
+    return this.#source.launch(generation, { ...observer, ended });
   }
 
   async verify(signal: AbortSignal): Promise<{ version: string }> {
     const verified = await this.#source.verify(signal);
     this.#version = verified.version;
+    if (this.#source.directory !== undefined) this.#directories.touch(this.#source.directory);
     return verified;
   }
 
@@ -108,7 +116,6 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     const config = await this.#source.reread();
     if (!this.#source.isRunning) return { kind: 'renewal' };
     await probeConfiguration(this.#address(), signal);
-    if (this.#source.directory !== undefined) this.#directories.know(this.#source.directory);
     await this.#directories.refreshAll();
     this.#source.reconfigured(config);
     return { kind: 'applied', configId: config.id };
@@ -133,7 +140,9 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
     const address = this.#address();
     const { directory, sessionId } = target;
     const path = directory === undefined ? '/global/event' : `/event?directory=${encodeURIComponent(directory)}`;
+    const leave = directory === undefined ? undefined : this.#directories.hold(directory);
     return new EventConnection({
+      onClose: () => leave?.(),
       target: { url: `${address.baseUrl}${path}`, headers: credentials(address) },
       demultiplexer: this.#demultiplexer,
       serves: (turn) =>
@@ -150,7 +159,11 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   async openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
     await expectWorktree(request.directory, this.#source.isOurs);
     checkVoice(request);
-    await this.#directories.use(request.directory);
+    const leave = await this.#directories.enter(request.directory);
+    return this.#openSession(request, signal).finally(leave);
+  }
+
+  async #openSession(request: DriverSessionRequest, signal: AbortSignal): Promise<DriverSession> {
     await probeDirectory(this.#address(), request.directory, signal);
     const client = this.#client(request.directory);
     await expectVoice(client, request.directory, request, signal).catch(
@@ -207,7 +220,7 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   /** Others may work there, with a client of their own: they are not cut off either. */
   async #disposeQuiet(directory: string): Promise<boolean> {
     const signal = AbortSignal.timeout(DISPOSE_LIMIT_MS);
-    const client = this.#client(directory);
+    const client = clientFor(this.#address(), directory);
     const working = await ask('GET /session/status', signal, (options) =>
       client.session.status({ directory }, options),
     );
@@ -217,7 +230,7 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   }
 
   #dispose(directory: string, signal: AbortSignal): Promise<unknown> {
-    const client = this.#client(directory);
+    const client = clientFor(this.#address(), directory);
     return ask('POST /instance/dispose', signal, (options) => client.instance.dispose({ directory }, options));
   }
 
@@ -236,6 +249,8 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   }
 
   #client(directory: string): OpencodeClient {
-    return clientFor(this.#address(), directory);
+    const client = clientFor(this.#address(), directory);
+    this.#directories.touch(directory);
+    return client;
   }
 }

@@ -20,6 +20,8 @@ export interface EventConnectionOptions {
   readonly logger: Logger;
   readonly observer: ConnectionObserver;
   readonly onBytes: () => void;
+  /** It is closed; may come more than once. */
+  readonly onClose: () => void;
 }
 
 /** One connection to a server's events: decodes them, holds them back until released, and leads them to their turns. */
@@ -66,6 +68,7 @@ export class EventConnection implements Connection {
   close(): void {
     this.#held = undefined;
     this.#stream.close();
+    this.#options.onClose();
   }
 
   #onBytes(): void {

@@ -43,6 +43,7 @@ async function connected({ serves = () => true }: { serves?: (turn: TurnTranslat
     clock,
     logger: { debug: log, info: log, warn: log, error: log },
     observer,
+    onClose: () => undefined,
     onBytes: () => undefined,
   });
   closers.push(() => {

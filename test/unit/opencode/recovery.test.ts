@@ -29,6 +29,7 @@ function rungs(options: OpencodeOptions) {
     logger: silentLogger,
     stateDirectory: join(root, 'state'),
     warn: () => undefined,
+    pool: { maxWarm: 8, idleTtlMs: 600_000, sweepMs: 60_000 },
     allowNested: false,
   };
   return new ManagedServer(resolved.server.launch, resolved.recovery, environment).recovery;
