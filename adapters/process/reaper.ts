@@ -44,15 +44,18 @@ export async function reap(reaper: Reaper): Promise<void> {
   const { waitMs } = reaper.limits ?? LIMITS;
   const deadline = performance.now() + waitMs;
   const tried = new Set<string>();
+  const failures: Error[] = [];
+  const tolerate = (error: Error): Verdict => (failures.push(error), 'left');
   for (;;) {
     const files = (await listRecords(reaper.directory)).filter(({ run }) => run !== reaper.run && !tried.has(run));
-    const verdicts = await Promise.all(files.map((file) => judge(reaper, file)));
+    const verdicts = await Promise.all(files.map((file) => judge(reaper, file).catch(tolerate)));
     const claims = verdicts.filter((verdict) => typeof verdict === 'object');
     for (const { record } of claims) tried.add(record.run);
     if (claims.length > 0) await finish(reaper, claims);
-    else if (!verdicts.some(isUnsettled) || performance.now() > deadline) return;
+    else if (!verdicts.some(isUnsettled) || performance.now() > deadline) break;
     else await delay(POLL_MS);
   }
+  if (failures[0]) throw failures[0]; // What was claimed beside it is done.
 }
 
 const isUnsettled = (verdict: Verdict): boolean => verdict === 'busy' || verdict === 'changed';
@@ -73,7 +76,7 @@ function isDead({ space, owner }: RunRecord, own: PidSpace): boolean {
   return space.namespace === own.namespace && hasEnded(owner);
 }
 
-/** A name that was seen here is never given again: its run is dead, and so is who claimed it before. */
+/** Who renames it first has it. The name of a claim is never given again: it names who claimed it. */
 async function claim({ directory, run, self }: Reaper, file: RecordFile, record: RunRecord): Promise<Verdict> {
   const claimed: RecordFile = { kind: 'claim', run: file.run, byRun: run, by: self };
   try {

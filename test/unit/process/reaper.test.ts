@@ -99,6 +99,14 @@ describe('what a dead run left', () => {
     expect([left.map(isAlive), files(), logged.length]).toEqual([[false, false, false], [], 3]);
   });
 
+  it('is ended also where another record cannot be claimed, and that is not kept quiet', async () => {
+    const [stuck, run] = [deadRun().record(), deadRun().record()];
+    mkdirSync(join(directory, recordFileName({ kind: 'claim', run: stuck.run, byRun: ownRun, by: self })));
+    const pid = await run.leave();
+    await expect(reapAll()).rejects.toMatchObject({ code: 'EISDIR' });
+    expect([isAlive(pid), existsSync(run.path), existsSync(stuck.path)]).toEqual([false, false, true]);
+  });
+
   it('that cannot be ended in time stays on record, and is tried again by the next', async () => {
     const run = deadRun().record();
     await run.leave();
