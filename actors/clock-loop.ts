@@ -1,17 +1,50 @@
 import type { Clock } from './contract/supervisor.ts';
 import { SupervisorError } from './errors.ts';
 
+interface Audience {
+  readonly callbacks: Set<() => void>;
+  readonly onAbort: () => void;
+}
+
+const audiences = new WeakMap<AbortSignal, Audience>();
+
+/**
+ * Calls back when the signal aborts. Returns the function that ends that. However many wait for a signal, it has one
+ * listener of ours, and none when nobody does: some platforms warn of many.
+ */
+export function whenAborted(signal: AbortSignal, callback: () => void): () => void {
+  const audience = audiences.get(signal) ?? assemble(signal);
+  const call = () => callback();
+  audience.callbacks.add(call);
+  return () => {
+    if (!audience.callbacks.delete(call) || audience.callbacks.size > 0) return;
+    signal.removeEventListener('abort', audience.onAbort);
+    audiences.delete(signal);
+  };
+}
+
+function assemble(signal: AbortSignal): Audience {
+  const callbacks = new Set<() => void>();
+  const onAbort = () => {
+    for (const callback of [...callbacks]) callback();
+  };
+  const audience = { callbacks, onAbort };
+  audiences.set(signal, audience);
+  signal.addEventListener('abort', onAbort, { once: true });
+  return audience;
+}
+
 /** Waits on the clock; resolves early, and without error, when the signal aborts. */
 export function waitFor(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const done = () => {
       clock.clearTimeout(timer);
-      signal.removeEventListener('abort', done);
+      forget();
       resolve();
     };
     const timer = clock.setTimeout(done, delayMs);
-    signal.addEventListener('abort', done, { once: true });
+    const forget = whenAborted(signal, done);
   });
 }
 
@@ -32,7 +65,7 @@ export async function withLimit<T>(
   const over = new AbortController();
   const onAbort = () => over.abort(signal.reason);
   const timer = clock.setTimeout(() => over.abort(timedOut(limitMs)), limitMs);
-  signal.addEventListener('abort', onAbort, { once: true });
+  const forget = whenAborted(signal, onAbort);
   const ended = new Promise<never>((_, reject) => {
     over.signal.addEventListener('abort', () => reject(over.signal.reason as Error), { once: true });
   });
@@ -40,6 +73,6 @@ export async function withLimit<T>(
     return await Promise.race([work(over.signal), ended]);
   } finally {
     clock.clearTimeout(timer);
-    signal.removeEventListener('abort', onAbort);
+    forget();
   }
 }

@@ -12,7 +12,7 @@ import { SessionLine } from './session-line.ts';
 import type { Interruption } from './session-memory.ts';
 import { SessionOpener } from './session-opener.ts';
 import { SessionRecord } from './session-record.ts';
-import { chatOf, keyOf, settingsOf, statusOf } from './session-shape.ts';
+import { keyOf, settingsOf, statusOf } from './session-shape.ts';
 
 interface OpenSession {
   readonly record: SessionRecord;
@@ -82,7 +82,7 @@ export class SessionBook {
   }
 
   async #create(backend: Backend, options: OpenSessionOptions, key: string): Promise<OpenSession> {
-    const stored = await this.#runtime.memory.recall(options, chatOf(key));
+    const stored = await this.#runtime.memory.recall(options);
     const driver = await this.#opener.continue({ backend, options, key }, stored);
     const isSame = stored !== undefined && driver.restored;
     const left = stored && (await this.#runtime.memory.interruptionOf(stored, driver, isSame));

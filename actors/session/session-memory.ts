@@ -24,8 +24,8 @@ export class SessionMemory {
   }
 
   /** What another host, or an earlier one, left of the chat that is to go on; `undefined` where it begins anew. */
-  async recall({ backend, resume = 'auto' }: OpenSessionOptions, chatId: string): Promise<StoredSession | undefined> {
-    if (resume !== 'auto') return undefined;
+  async recall({ backend, chatId, resume = 'auto' }: OpenSessionOptions): Promise<StoredSession | undefined> {
+    if (resume !== 'auto' || chatId === undefined) return undefined;
     const stored = await this.#keeper.recall(backend, chatId);
     return stored?.status === 'closed' ? undefined : stored;
   }

@@ -151,13 +151,14 @@ describe('starting a server', () => {
   });
 
   it('lets a caller give up waiting, and starts on for the others', async () => {
-    const { backend, supervisor } = fakeWorld();
+    const { backend, supervisor, clock } = fakeWorld();
     backend.onLaunch = () => undefined;
     const giveUp = new AbortController();
     const impatient = supervisor.openSession({ backend: 'code', directory, signal: giveUp.signal });
     const patient = supervisor.openSession({ backend: 'code', directory });
     giveUp.abort(new Error('too slow'));
     await expect(impatient).rejects.toThrow('too slow');
+    await clock.advance(0);
     backend.life.up();
     await expect(patient).resolves.toBeDefined();
   });
