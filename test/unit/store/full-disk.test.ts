@@ -1,17 +1,17 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { StoredSession } from '../../../index.ts';
 import { derivedSession } from '../../fixtures/derived-session.ts';
-import { type Answer, bundleStoreWriter, startStoreHost, type StoreHost } from '../../fixtures/store-host.ts';
-
-/** A small disk that only the program sees, and that goes with it. */
-const onSmallDisk = (directory: string, ...command: readonly string[]) => [
-  ...['unshare', '-Urm', 'sh', '-c', 'mount -t tmpfs -o size=1m none "$0" && exec "$@"', directory],
-  ...command,
-];
+import {
+  type Answer,
+  bundleStoreWriter,
+  noSmallDisk,
+  onSmallDisk,
+  startStoreHost,
+  type StoreHost,
+} from '../../fixtures/store-host.ts';
 
 let program: Awaited<ReturnType<typeof bundleStoreWriter>>;
 let root: string;
@@ -19,12 +19,12 @@ let path: string;
 let host: ReturnType<typeof startStoreHost>;
 
 beforeAll(async () => {
-  const [file = '', ...values] = onSmallDisk(tmpdir(), 'true');
-  const tried = spawnSync(file, values, { encoding: 'utf8' });
-  if (tried.status !== 0) throw new Error(`A full disk needs a mount of one's own (unshare -Urm): ${tried.stderr}`);
   program = await bundleStoreWriter();
 });
 afterAll(() => program.remove());
+const missing = noSmallDisk();
+if (missing !== undefined) process.stderr.write(`NOT TESTED: ${missing}\n`);
+
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'agent-supervisor-test-'));
   path = join(root, 'sessions.db');
@@ -49,7 +49,7 @@ async function putUntilRefused({ call }: StoreHost): Promise<{ kept: Map<string,
 const sorted = (sessions: Iterable<StoredSession>) => [...sessions].sort((a, b) => a.generation - b.generation);
 const listed = async ({ call }: StoreHost) => sorted((await call('list')).value as StoredSession[]);
 
-describe('a store on a full disk', () => {
+describe.skipIf(missing !== undefined)('a store on a full disk', () => {
   it('rejects writes, goes on reading, and writes again when there is room', async () => {
     await host.call('open');
     await host.call('fill');
