@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { createSupervisor } from '../../index.ts';
+import { FakeAgents } from '../fixtures/fake-agents.ts';
 import type { FakeBackend } from '../fixtures/fake-backend.ts';
 import { type FakeWorld, fakeWorld } from '../fixtures/fake-world.ts';
+import { VirtualClock } from '../fixtures/virtual-clock.ts';
 
 const open = { backend: 'code', directory: '/project', chatId: 'chat-1' } as const;
 
@@ -83,11 +86,35 @@ describe('a stream chart that breaks', () => {
   });
 });
 
+describe('an agent’s chart that breaks', () => {
+  it('is opened anew, and the agent’s next process has its conversations open again', async () => {
+    const clock = new VirtualClock();
+    const agents = new FakeAgents({}, { health: { enabled: false } });
+    const supervisor = createSupervisor({ backends: { agent: agents.definition }, clock });
+    const opening = supervisor.openSession({ ...open, backend: 'agent' });
+    await clock.advance(0);
+    const session = await opening;
+    agents.running[0]?.end();
+    breakNextLaunch(agents);
+    const prompt = async (text: string) => {
+      const turn = session.prompt(text);
+      await clock.advance(1_000);
+      return turn.result;
+    };
+    expect(await prompt('breaks it')).toMatchObject({ outcome: 'failed', error: { code: 'ERR_INTERNAL' } });
+    expect(await prompt('after the break')).toMatchObject({ outcome: 'completed', text: 'after the break' });
+    expect(session.status()).toMatchObject({ state: 'healthy', restored: 'restored' });
+    const stopped = supervisor.stop();
+    await clock.advance(10_000);
+    await stopped;
+  });
+});
+
 /** The next launch throws where no driver may throw: inside the chart's own actor. */
-function breakNextLaunch(backend: FakeBackend): void {
-  const { launch } = backend;
-  backend.launch = () => {
-    backend.launch = launch;
+function breakNextLaunch(driver: Pick<FakeBackend, 'launch'> | Pick<FakeAgents, 'launch'>): void {
+  const { launch } = driver;
+  driver.launch = () => {
+    driver.launch = launch;
     throw new Error('the driver is broken');
   };
 }
