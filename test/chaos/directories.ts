@@ -25,7 +25,7 @@ export interface DirectoriesOptions {
   readonly maxWarm?: number;
   /** Memory at which the server has shown enough, in megabytes. */
   readonly ceilingMb: number;
-  readonly onSample?: (sample: DirectorySample) => void;
+  readonly onSample?: (sample: DirectorySample, index: number) => void;
 }
 
 export interface DirectoriesReport {
@@ -76,7 +76,7 @@ async function visitAll(scene: Scene): Promise<Omit<DirectoriesReport, 'violatio
     await visit(scene, index);
     if (index % EVERY !== 0) continue;
     samples.push(await sample(scene, index, scene.maxWarm));
-    scene.onSample?.(samples.at(-1)!);
+    scene.onSample?.(samples.at(-1)!, samples.length - 1);
     if (samples.at(-1)!.rssMb > ceilingMb) break;
   }
   const { restarts } = supervisor.backend('code').status();
