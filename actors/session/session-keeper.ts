@@ -76,12 +76,21 @@ export class SessionKeeper {
     return this.#enter(session, false);
   }
 
-  /** The same before something happens that must not be forgotten: waits for a moment, where that is of use. */
-  async noteFirst(session: StoredSession): Promise<void> {
+  /** Records are not written in time. */
+  get isSlow(): boolean {
+    return this.#isSlow;
+  }
+
+  /**
+   * The same before something happens that must not be forgotten: waits for a moment, where that is of use, and for longer
+   * where what is on record until then would be wrong.
+   */
+  async noteFirst(session: StoredSession, { isTakenBack }: { readonly isTakenBack: boolean }): Promise<void> {
     const written = this.note(session);
-    if (this.#isSlow) return;
+    if (this.#isSlow && !isTakenBack) return;
     const over = new AbortController();
-    const late = waitFor(this.#options.clock, WRITE_AHEAD_LIMIT_MS, over.signal).then(() => 'late');
+    const limitMs = isTakenBack ? CALL_LIMIT_MS : WRITE_AHEAD_LIMIT_MS;
+    const late = waitFor(this.#options.clock, limitMs, over.signal).then(() => 'late');
     const first = await Promise.race([written, late]);
     over.abort();
     this.#isSlow = first === 'late';

@@ -35,12 +35,15 @@ export class SessionMemory {
     if (!record.closed) void this.#keeper.note(this.#storedOf(record));
   }
 
-  /** A turn begins: it waits for its backend. */
+  /**
+   * A turn begins. That it was not sent is said only of one that waits for its backend, and where it can be taken back in
+   * time: nobody would know otherwise that it was sent after that.
+   */
   noteTurn(record: SessionRecord, turn: TurnRuntime): void {
     record.turn = {
       id: turn.id,
       startedAt: this.#now(),
-      wasSent: false,
+      wasSent: record.carrier.isAvailable || this.#keeper.isSlow,
       ...(turn.driver?.messageId === undefined ? {} : { messageId: turn.driver.messageId }),
     };
     this.note(record);
@@ -49,9 +52,10 @@ export class SessionMemory {
   /** Its prompt is about to be sent. Resolves when that is remembered, or will not be soon. */
   async noteSending(record: SessionRecord, turn: TurnRuntime): Promise<void> {
     if (record.turn?.id !== turn.id) return;
+    const isTakenBack = !record.turn.wasSent;
     record.hasHistory = true;
     record.turn = { ...record.turn, wasSent: true };
-    await this.#keeper.noteFirst(this.#storedOf(record));
+    await this.#keeper.noteFirst(this.#storedOf(record), { isTakenBack });
   }
 
   /** The turn is settled. `isLost`: nobody knows its end. */
