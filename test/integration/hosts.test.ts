@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Worker } from 'node:worker_threads';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { OpencodeOptions } from '../../adapters/opencode/index.ts';
 import { bundleHost } from '../fixtures/bundled-host.ts';
 import { isAlive, processesCalled, processesWith } from '../fixtures/leftovers.ts';
@@ -18,6 +18,9 @@ let bundle: Awaited<ReturnType<typeof bundleHost>>;
 beforeAll(async () => {
   [world, bundle] = await Promise.all([OpencodeWorld.create(), bundleHost()]);
 });
+const started: ChildProcess[] = [];
+/** A test that fails leaves nothing either. */
+afterEach(() => started.splice(0).forEach((host) => host.kill('SIGKILL')));
 afterAll(async () => {
   bundle.remove();
   await world.remove();
@@ -51,6 +54,7 @@ function runHost(
     env: hostEnvironment(),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  started.push(host);
   const lines: string[] = [];
   createInterface({ input: host.stdout }).on('line', (line) => lines.push(line));
   return {
@@ -131,13 +135,10 @@ describe('a host that dies together with its guardian', () => {
     expect([left(), secrets(), records()]).toEqual([[], [], []]);
   });
 
-  const planted: ChildProcess[] = [];
-  afterAll(() => planted.forEach((foreign) => foreign.kill('SIGKILL')));
-
   /** A process of somebody else's that has the pid of every child on record. */
   function plantForeign(path: string): ChildProcess {
     const foreign = spawn('sleep', ['300'], { detached: true, stdio: 'ignore' });
-    planted.push(foreign);
+    started.push(foreign);
     const record = JSON.parse(readFileSync(path, 'utf8')) as { children: { pid: number; startedAt: string }[] };
     expect(record.children.length).toBeGreaterThan(0);
     const children = record.children.map((child) => ({ ...child, pid: foreign.pid }));
