@@ -17,4 +17,4 @@ export type {
 export type { McpServer, Message } from './contract/session.ts';
 export type { RecoveryStep, SessionCapabilities, SessionChoices, SessionMetadata } from './contract/status.ts';
 export type { SessionStore, StoredSession, StoredTurn } from './contract/store.ts';
-export type { BackendSession, Clock, Logger, SupervisorEvents } from './contract/supervisor.ts';
+export type { BackendSession, Clock, Logger } from './contract/supervisor.ts';

@@ -7,7 +7,7 @@ import type { LifeRuntimeOptions } from '../backend/life-runtime.ts';
 import { withLimit } from '../clock-loop.ts';
 import type { BackendStatus, LifecycleState } from '../contract/status.ts';
 import type { BackendSession } from '../contract/supervisor.ts';
-import { SupervisorError } from '../errors.ts';
+import { fromFailure, SupervisorError } from '../errors.ts';
 import type { AgentDefinition, AgentDriver, DriverSession, DriverSessionRequest } from '../ports.ts';
 import type { Scope } from '../scope.ts';
 import type { SessionRecord } from '../session/session-record.ts';
@@ -152,6 +152,7 @@ export class AgentBackend implements Backend {
   dropIfUnused(agent: AgentRuntime): void {
     if (agent.isNeeded || !agent.isAtRest || this.#agents.get(agent.key) !== agent) return;
     this.#agents.delete(agent.key);
+    this.pool.refuse(agent, goneFailure(agent));
     this.closeActor(agent);
   }
 
@@ -243,6 +244,7 @@ export class AgentBackend implements Backend {
   }
 
   #openActor(agent: AgentRuntime): AgentPlace {
+    if (this.#agents.get(agent.key) !== agent) throw fromFailure(goneFailure(agent)); // Its session was closed meanwhile.
     const place = this.#places.take(agent);
     agent.place = place;
     this.reopenActor(agent);
@@ -259,6 +261,13 @@ export class AgentBackend implements Backend {
     agent.send({ type: 'life.stop' });
     this.dropIfUnused(agent);
   }
+}
+
+function goneFailure({ id }: AgentRuntime): Failure {
+  return {
+    code: 'ERR_SESSION_CLOSED',
+    message: `Nobody needs an agent of ${id} there any more: its session was closed.`,
+  };
 }
 
 const nothing = (): Promise<void> => Promise.resolve();

@@ -4,7 +4,7 @@ import { commandsDone } from '../backend/await-healthy.ts';
 import { LifeRuntime, type LifeRuntimeOptions } from '../backend/life-runtime.ts';
 import { detailOf } from '../backend/life-status.ts';
 import type { Carrier } from '../carrier.ts';
-import { toFailure } from '../errors.ts';
+import { SupervisorError, toFailure } from '../errors.ts';
 import type { AgentDriver, AgentLife, AgentLifeObserver, DriverSession, DriverSessionRequest } from '../ports.ts';
 import type { WarmPool } from './warm-pool.ts';
 
@@ -36,6 +36,9 @@ export interface AgentRuntimeOptions extends LifeRuntimeOptions {
   readonly onRestored: (session: DriverSession, outcome: 'restored' | 'replaced') => void;
 }
 
+const COMES_OR_GOES: ReadonlySet<string> = new Set(['life.start', 'life.restart', 'life.stop']);
+const NOBODY = new SupervisorError('ERR_STOPPED', 'Nobody waits for the agent any more.');
+
 /** One warm agent: its process lives, and the conversations that belong to it. */
 export class AgentRuntime extends LifeRuntime implements Carrier {
   readonly key: string;
@@ -54,7 +57,8 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
   crashes: readonly number[] = [];
   readonly deaf = undefined;
   readonly #options: AgentRuntimeOptions;
-  #isWaking = false;
+  /** A prompt waits for a place. */
+  #waking: AbortController | undefined;
 
   constructor(options: AgentRuntimeOptions) {
     super(options);
@@ -88,18 +92,20 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
 
   /** Without an actor there is nobody to hear it. */
   send(command: LifeCommand): void {
+    if (COMES_OR_GOES.has(command.type)) this.isEvicted = false; // Somebody wants something else of it.
     if (this.place) this.#options.command({ ...command, place: this.place });
   }
 
   /** It may run now, or as soon as there is a place; who waits for it is told where there is none. */
   wake(): void {
-    if (this.#isWaking || (!this.isAtRest && this.state !== 'stopping')) return;
-    this.#isWaking = true;
-    void this.#wake().finally(() => (this.#isWaking = false));
+    if (this.#waking || (!this.isAtRest && this.state !== 'stopping')) return;
+    this.#waking = new AbortController();
+    void this.#wake(this.#waking.signal).finally(() => (this.#waking = undefined));
   }
 
   override changeDemand(change: { readonly turns?: number; readonly waiters?: number }): void {
     super.changeDemand(change);
+    if (this.turns === 0) this.#waking?.abort(NOBODY); // It was cancelled, or is over: its place in line is for others.
     this.#options.pool.used(this);
   }
 
@@ -119,14 +125,17 @@ export class AgentRuntime extends LifeRuntime implements Carrier {
   /** What an agent does not answer it will not answer when asked again: its response is all there is. */
   audit(): void {}
 
-  async #wake(): Promise<void> {
+  async #wake(signal: AbortSignal): Promise<void> {
     const { pool, admitTimeoutMs: timeoutMs } = this.#options;
     try {
-      const letGo = await pool.admit(this, { timeoutMs });
-      this.open();
-      this.send({ type: 'life.start' });
-      await commandsDone();
-      letGo();
+      const letGo = await pool.admit(this, { timeoutMs, signal });
+      try {
+        this.open();
+        this.send({ type: 'life.start' });
+        await commandsDone();
+      } finally {
+        letGo();
+      }
     } catch (error) {
       this.failTurns(toFailure(error));
     }

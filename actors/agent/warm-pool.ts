@@ -59,11 +59,11 @@ export class WarmPool {
 
   /** Resolves when the agent may run. Rejects with `ERR_POOL_FULL` at once where too many wait, or when the time is over. */
   async admit(agent: AgentRuntime, application: Application): Promise<LetGo> {
-    if (this.#closed) throw fromFailure(this.#closed);
+    if (this.#closed && !this.#places.has(agent)) throw fromFailure(this.#closed);
     if (application.signal?.aborted) throw abortError(application.signal);
     const { size } = this.#waiting;
     const isIn = this.#places.has(agent) && (size === 0 || !this.#leaving.has(agent));
-    const place = isIn ? 'place' : admission(this.#options, this.#places.size, size);
+    const place = isIn ? 'place' : admission(this.#options, this.#places.size, size, this.#becomingFree());
     if (place === 'place') return this.#hold(agent);
     if (place === 'full' && !this.#waiting.has(agent)) throw this.#full(agent, `${size} others wait already`);
     return this.#waitInLine(agent, application);
@@ -200,6 +200,11 @@ export class WarmPool {
     void commandsDone().then(() => {
       if (agent.state !== 'stopping') this.#leaving.delete(agent);
     });
+  }
+
+  /** Places that are being given up, or could be. */
+  #becomingFree(): number {
+    return this.#leaving.size + this.#warm().filter(({ isFree }) => isFree).length;
   }
 
   #warm() {

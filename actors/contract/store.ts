@@ -5,8 +5,6 @@ export interface StoredTurn {
   readonly messageId?: string;
   /** An ISO time. */
   readonly startedAt: string;
-  /** The prompt may have reached the agent. */
-  readonly wasSent: boolean;
 }
 
 /** What is remembered of the conversation of one chat with one backend: plain JSON, no prompt, no secret. */
@@ -31,8 +29,8 @@ export interface StoredSession {
 }
 
 /**
- * Where sessions are remembered over the end of the host. Each call may reject: what fails is tried again a few times and
- * told as a warning, and no turn ever fails or waits for it.
+ * Where sessions are remembered over the end of the host. Each call may reject: what fails is tried again and told as a
+ * warning, and no turn ever fails for it. Calls that write follow each other; `get` and `list` may come at any time.
  */
 export interface SessionStore {
   /** Called once, before anything else. Rejects where another host has the store. */

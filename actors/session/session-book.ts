@@ -82,10 +82,13 @@ export class SessionBook {
   }
 
   async #create(backend: Backend, options: OpenSessionOptions, key: string): Promise<OpenSession> {
-    const stored = await this.#runtime.memory.recall(options);
-    const driver = await this.#opener.continue({ backend, options, key }, stored);
-    const isSame = stored !== undefined && driver.restored;
-    const left = stored && (await this.#runtime.memory.interruptionOf(stored, driver, isSame));
+    const { memory, clock } = this.#runtime;
+    const { openTimeoutMs } = this.#runtime.options;
+    const endsAt = clock.now() + openTimeoutMs;
+    const stored = await memory.recall(options, openTimeoutMs);
+    const driver = await this.#opener.continue({ backend, options, key, endsAt }, stored);
+    const leftMs = Math.max(1, Math.round(endsAt - clock.now()));
+    const left = stored && (await memory.interruptionOf(stored, driver, leftMs));
     if (left) this.#opener.confirm(backend, driver);
     this.#sessions += 1;
     const settings = settingsOf(options, key);
@@ -104,7 +107,7 @@ export class SessionBook {
   }
 
   /** Told once: the record of it is overwritten. */
-  #tellInterrupted(record: SessionRecord, { isWorking, ...interrupted }: Interruption & { isWorking: boolean }): void {
+  #tellInterrupted(record: SessionRecord, { isWorking, ...interrupted }: Interruption): void {
     record.interrupted = interrupted;
     record.unquiet = isWorking;
     const { chatId, backendId: backend } = record.settings;
@@ -120,12 +123,14 @@ export class SessionBook {
     options: OpenSessionOptions,
     key: string,
   ): Promise<OpenSession> {
+    if (known?.record.closed) await known.record.closing; // What it leaves is written before what comes.
     if (!known || known.record.closed) return this.#create(backend, options, key);
     const { record } = known;
     if (record.driver.directory === options.directory) return expectSameConversation(known, options);
     await this.#untilQuiet(record, options.signal);
     if (record.closed) return this.#create(backend, options, key);
-    const driver = await this.#opener.open({ backend, options, key });
+    const endsAt = this.#runtime.clock.now() + this.#runtime.options.openTimeoutMs;
+    const driver = await this.#opener.open({ backend, options, key, endsAt });
     try {
       while (!record.isIdle) await this.#untilQuiet(record, options.signal); // A prompt may have come meanwhile.
     } catch (error) {
@@ -213,18 +218,21 @@ export class SessionBook {
     await record.closing;
     if (!options.delete) return;
     await this.#closeOnBackend(backend, record, options);
-    this.#runtime.memory.noteClosed(record, { isDeleted: true });
+    const isOpenAgain = this.#open.has(keyOf(backend.id, record.settings.chatId));
+    if (!isOpenAgain) this.#runtime.memory.noteClosed(record, { isDeleted: true });
   }
 
   async #end(backend: Backend, record: SessionRecord, options: { readonly delete: boolean }): Promise<void> {
     const turns = record.turns();
     for (const turn of [...turns].reverse()) turn.send({ type: 'turn.cancel' });
     await Promise.all(turns.map((turn) => turn.result));
+    let isDeleted = false;
     try {
       if (options.delete || record.carrier.isAvailable) await this.#closeOnBackend(backend, record, options);
+      isDeleted = options.delete;
     } finally {
       this.#forget(backend, record);
-      this.#runtime.memory.noteClosed(record, { isDeleted: options.delete });
+      this.#runtime.memory.noteClosed(record, { isDeleted });
     }
   }
 

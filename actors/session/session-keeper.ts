@@ -11,18 +11,16 @@ export interface SessionKeeperOptions {
 
 /** Limit of one call of the store, in milliseconds. */
 const CALL_LIMIT_MS = 5_000;
-/** So long a caller waits for what is remembered of a chat, and a prompt for its own record, in milliseconds. */
-const RECALL_LIMIT_MS = 5_000;
+/** So long a prompt waits for its own record, in milliseconds. */
 const WRITE_AHEAD_LIMIT_MS = 250;
 const CLOSE_LIMIT_MS = 2_000;
-/** Pauses between attempts, in milliseconds: doubled from the first to the last. */
+/** Pauses between attempts where nothing can be written, in milliseconds: doubled from the first to the last. */
 const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 30_000;
 /** After so many failures in a row the host is told, and nobody waits any longer. */
 const MAX_FAILURES = 3;
 /** Records that wait to be written: the latest of each session. */
 const MAX_PENDING = 10_000;
-
 /** A record that is refused so often while others are taken is given up. */
 const MAX_ATTEMPTS = 10;
 
@@ -31,13 +29,15 @@ interface Pending {
   /** The record is to go. */
   readonly isDeletion: boolean;
   attempts: number;
+  /** Records that were taken before it came. */
+  readonly takenBefore: number;
   readonly done: () => void;
   readonly written: Promise<void>;
 }
 
 /**
  * Remembers sessions in the host's store, and keeps its troubles from everybody: what fails is tried again, of each session
- * only the latest record is written, and nothing waits for long.
+ * only the latest record is written, one call follows the other, and nothing waits for long.
  */
 export class SessionKeeper {
   readonly #options: SessionKeeperOptions;
@@ -45,19 +45,26 @@ export class SessionKeeper {
   readonly #over = new AbortController();
   #opened: Promise<void> | undefined;
   #isOpen = false;
+  #closed: Promise<void> | undefined;
   #writing: Promise<void> | undefined;
+  /** A call that writes, also one that nobody waits for any more: a later one must not overtake it. */
+  #call: Promise<void> | undefined;
   #failures = 0;
+  #taken = 0;
   /** The host knows that something is wrong, until everything is written. */
   #isTold = false;
-  /** A record was not written in time: the next prompts do not wait for theirs. */
+  /** Records are not written in time: prompts do not wait for theirs. */
   #isSlow = false;
+  #pause = new AbortController();
+  /** What was noted since the store was opened, until what others have left is marked. */
+  #noted: Set<string> | undefined;
 
   constructor(options: SessionKeeperOptions) {
     this.#options = options;
   }
 
   /** What is remembered of a chat; nothing where the store cannot tell. Never rejects. */
-  async recall(backend: string, chatId: string): Promise<StoredSession | undefined> {
+  async recall(backend: string, chatId: string, limitMs: number): Promise<StoredSession | undefined> {
     const pending = this.#pending.get(keyOf(backend, chatId));
     if (pending) return pending.isDeletion ? undefined : pending.session;
     const { clock, store } = this.#options;
@@ -65,7 +72,8 @@ export class SessionKeeper {
       await this.#untilOpen(signal);
       return store.get(backend, chatId);
     };
-    return withLimit(clock, RECALL_LIMIT_MS, this.#over.signal, read).catch((error: unknown) => {
+    const limit = Math.min(limitMs, CALL_LIMIT_MS);
+    return withLimit(clock, limit, this.#over.signal, read).catch((error: unknown) => {
       this.#warn(`What is remembered of the chat "${chatId}" could not be read; it begins anew`, error, backend);
       return undefined;
     });
@@ -76,24 +84,15 @@ export class SessionKeeper {
     return this.#enter(session, false);
   }
 
-  /** Records are not written in time. */
-  get isSlow(): boolean {
-    return this.#isSlow;
-  }
-
-  /**
-   * The same before something happens that must not be forgotten: waits for a moment, where that is of use, and for longer
-   * where what is on record until then would be wrong.
-   */
-  async noteFirst(session: StoredSession, { isTakenBack }: { readonly isTakenBack: boolean }): Promise<void> {
+  /** The same before something happens that must not be forgotten: waits for a moment, where that is of use. */
+  async noteFirst(session: StoredSession): Promise<void> {
     const written = this.note(session);
-    if (this.#isSlow && !isTakenBack) return;
+    if (this.#isSlow) return;
     const over = new AbortController();
-    const limitMs = isTakenBack ? CALL_LIMIT_MS : WRITE_AHEAD_LIMIT_MS;
-    const late = waitFor(this.#options.clock, limitMs, over.signal).then(() => 'late');
+    const late = waitFor(this.#options.clock, WRITE_AHEAD_LIMIT_MS, over.signal).then(() => 'late');
     const first = await Promise.race([written, late]);
     over.abort();
-    this.#isSlow = first === 'late';
+    this.#isSlow ||= first === 'late';
   }
 
   /** The backend has deleted the session. */
@@ -102,16 +101,23 @@ export class SessionKeeper {
   }
 
   /** Writes what waits, and lets go of the store. Never rejects. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     const { clock, store } = this.#options;
-    const left = () => this.#pending.size > 0 || this.#writing !== undefined;
-    if (this.#opened && left()) await this.#settled(CLOSE_LIMIT_MS);
-    if (left()) this.#warn(`${this.#pending.size} sessions could not be remembered before the end`, undefined);
+    if (this.#opened && this.#writing) await this.#settled(this.#writing, CLOSE_LIMIT_MS);
+    if (this.#pending.size > 0)
+      this.#warn(`${this.#pending.size} sessions could not be remembered before the end`, undefined);
     this.#over.abort(new Error('the supervisor stopped'));
+    this.#pause.abort();
     for (const { done } of this.#pending.values()) done();
     this.#pending.clear();
     if (!this.#isOpen) return;
-    await withLimit(clock, CLOSE_LIMIT_MS, new AbortController().signal, () => store.close()).catch((error: unknown) =>
+    const forAll = new AbortController().signal;
+    await withLimit(clock, CLOSE_LIMIT_MS, forAll, () => store.close()).catch((error: unknown) =>
       this.#warn('The store could not be closed', error),
     );
   }
@@ -119,46 +125,45 @@ export class SessionKeeper {
   #enter(session: StoredSession, isDeletion: boolean): Promise<void> {
     if (this.#over.signal.aborted) return Promise.resolve();
     const key = keyOf(session.backend, session.chatId);
+    this.#noted?.add(key);
     const before = this.#pending.get(key);
     if (!before && this.#pending.size >= MAX_PENDING) {
-      this.#warn(`More than ${MAX_PENDING} records wait for the store; one is given up`, undefined, session.backend);
+      this.#tellOnce(`More than ${MAX_PENDING} records wait for the store; some are given up`, undefined);
       return Promise.resolve();
     }
     let done!: () => void;
     const written = new Promise<void>((resolve) => (done = resolve));
-    this.#pending.set(key, { session, isDeletion, done, written, attempts: 0 });
+    this.#pending.set(key, { session, isDeletion, done, written, attempts: 0, takenBefore: this.#taken });
     if (before) void written.then(before.done); // The later one says it all.
     if (this.#failures >= MAX_FAILURES) done();
+    this.#pause.abort();
     this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
     return written;
   }
 
-  /** One after the other, until nothing waits. Never rejects. */
+  /** One after the other, until nothing waits; a pause only where none of them could be written. Never rejects. */
   async #writeAll(): Promise<void> {
-    for (let [entry] = this.#pending; entry && !this.#over.signal.aborted; [entry] = this.#pending) {
-      const [key, pending] = entry;
-      try {
-        await this.#write(pending);
-        this.#succeeded();
-        if (this.#pending.get(key) === pending) this.#pending.delete(key);
-        if (this.#pending.size === 0) this.#isTold = false;
-        pending.done();
-      } catch (error) {
-        this.#putLast(key, pending, error);
-        await this.#failed(error);
+    while (this.#pending.size > 0 && !this.#isOver()) {
+      const taken = this.#taken;
+      this.#pause = new AbortController(); // Whoever comes from now on ends the pause.
+      for (const [key, pending] of [...this.#pending]) {
+        if (this.#isOver()) return;
+        if (this.#pending.get(key) === pending) await this.#attempt(key, pending);
       }
+      if (this.#taken === taken) await this.#rest();
     }
   }
 
-  /** Others have their turn before it is tried again. */
-  #putLast(key: string, pending: Pending, error: unknown): void {
-    if (this.#pending.get(key) !== pending) return;
-    this.#pending.delete(key);
-    if (this.#failures === 0) pending.attempts += 1; // Others were taken.
-    if (pending.attempts < MAX_ATTEMPTS) this.#pending.set(key, pending);
-    else {
+  async #attempt(key: string, pending: Pending): Promise<void> {
+    try {
+      await this.#write(pending);
+      this.#taken += 1;
+      this.#failures = 0;
+      if (this.#pending.get(key) === pending) this.#pending.delete(key);
+      if (this.#pending.size === 0) this.#isTold = false;
       pending.done();
-      this.#warn(`The chat "${pending.session.chatId}" is not remembered`, error, pending.session.backend);
+    } catch (error) {
+      this.#failed(key, pending, error);
     }
   }
 
@@ -166,33 +171,43 @@ export class SessionKeeper {
     const { clock, store } = this.#options;
     await withLimit(clock, CALL_LIMIT_MS, this.#over.signal, async (signal) => {
       await this.#untilOpen(signal);
-      await (isDeletion ? store.delete(session.backend, session.chatId) : store.put(session));
+      await this.#call;
+      signal.throwIfAborted();
+      const startedAt = clock.now();
+      const call = isDeletion ? store.delete(session.backend, session.chatId) : store.put(session);
+      const over = () => (this.#call = undefined);
+      this.#call = call.then(over, over);
+      await call;
+      this.#isSlow = clock.now() - startedAt > WRITE_AHEAD_LIMIT_MS;
     });
   }
 
-  #succeeded(): void {
-    this.#failures = 0;
-    this.#isSlow = false;
-  }
-
-  async #failed(error: unknown): Promise<void> {
+  #failed(key: string, pending: Pending, error: unknown): void {
     if (this.#over.signal.aborted) return;
     this.#failures += 1;
-    if (this.#failures === MAX_FAILURES && !this.#isTold) {
-      this.#isTold = true;
-      this.#warn(
-        'Sessions cannot be remembered now, and would not be continued by another host; it is tried again',
-        error,
-      );
+    pending.attempts += 1;
+    const isItsOwn = pending.attempts >= MAX_ATTEMPTS && this.#taken > pending.takenBefore;
+    if (isItsOwn && this.#pending.get(key) === pending) {
+      this.#pending.delete(key);
+      pending.done();
+      this.#warn(`The chat "${pending.session.chatId}" is not remembered`, error, pending.session.backend);
     }
-    if (this.#failures >= MAX_FAILURES) for (const { done } of this.#pending.values()) done();
-    const pauseMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#failures - 1));
-    await waitFor(this.#options.clock, pauseMs, this.#over.signal);
+    if (this.#failures < MAX_FAILURES) return;
+    this.#tellOnce(
+      'Sessions cannot be remembered now, and would not be continued by another host; it is tried again',
+      error,
+    );
+    for (const { done } of this.#pending.values()) done();
   }
 
-  async #settled(limitMs: number): Promise<void> {
+  async #rest(): Promise<void> {
+    const pauseMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(20, Math.max(0, this.#failures - 1)));
+    await waitFor(this.#options.clock, pauseMs, this.#pause.signal);
+  }
+
+  async #settled(work: Promise<void>, limitMs: number): Promise<void> {
     const over = new AbortController();
-    await Promise.race([this.#writing, waitFor(this.#options.clock, limitMs, over.signal)]);
+    await Promise.race([work, waitFor(this.#options.clock, limitMs, over.signal)]);
     over.abort();
   }
 
@@ -208,13 +223,34 @@ export class SessionKeeper {
 
   async #open(): Promise<void> {
     const { store } = this.#options;
-    if (!this.#isOpen) await store.open();
+    await store.open();
     this.#isOpen = true;
     if (this.#over.signal.aborted) await store.close(); // It came too late.
     this.#over.signal.throwIfAborted();
-    for (const session of await store.list()) {
-      if (session.status === 'active') await store.put({ ...session, status: 'crashed' }); // Its host ended in the middle.
-    }
+    void this.#markCrashed();
+  }
+
+  /** What ran when the host before ended: written like everything else, unless something newer is to be. */
+  async #markCrashed(): Promise<void> {
+    this.#noted = new Set(this.#pending.keys());
+    const sessions = await this.#options.store.list().catch((error: unknown) => {
+      this.#warn('What other hosts have left could not be listed', error);
+      return [];
+    });
+    const isOld = ({ backend, chatId }: StoredSession) => this.#noted?.has(keyOf(backend, chatId)) !== true;
+    const crashed = sessions.filter((session) => session.status === 'active' && isOld(session));
+    this.#noted = undefined;
+    for (const session of crashed) void this.note({ ...session, status: 'crashed' });
+  }
+
+  #isOver(): boolean {
+    return this.#over.signal.aborted;
+  }
+
+  #tellOnce(what: string, error: unknown): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.#warn(what, error);
   }
 
   #warn(what: string, error: unknown, backend?: string): void {

@@ -8,7 +8,8 @@ import { Inquest } from './inquest.ts';
 import type { SessionKeeper } from './session-keeper.ts';
 import type { SessionRecord } from './session-record.ts';
 
-export type Interruption = NonNullable<Session['interrupted']>;
+/** A turn that a host before this one left. `isWorking`: somebody still works on it. */
+export type Interruption = NonNullable<Session['interrupted']> & { readonly isWorking: boolean };
 
 /** Limit of asking what became of a turn, in milliseconds. */
 const INQUEST_LIMIT_MS = 10_000;
@@ -23,10 +24,10 @@ export class SessionMemory {
     this.#clock = clock;
   }
 
-  /** What another host, or an earlier one, left of the chat that is to go on; `undefined` where it begins anew. */
-  async recall({ backend, chatId, resume = 'auto' }: OpenSessionOptions): Promise<StoredSession | undefined> {
-    if (resume !== 'auto' || chatId === undefined) return undefined;
-    const stored = await this.#keeper.recall(backend, chatId);
+  /** What another host, or an earlier one, left of the chat; `undefined` where that is nothing, or was closed. */
+  async recall({ backend, chatId }: OpenSessionOptions, limitMs: number): Promise<StoredSession | undefined> {
+    if (chatId === undefined) return undefined;
+    const stored = await this.#keeper.recall(backend, chatId, limitMs);
     return stored?.status === 'closed' ? undefined : stored;
   }
 
@@ -35,27 +36,20 @@ export class SessionMemory {
     if (!record.closed) void this.#keeper.note(this.#storedOf(record));
   }
 
-  /**
-   * A turn begins. That it was not sent is said only of one that waits for its backend, and where it can be taken back in
-   * time: nobody would know otherwise that it was sent after that.
-   */
+  /** A turn begins. */
   noteTurn(record: SessionRecord, turn: TurnRuntime): void {
+    record.hasHistory = true;
     record.turn = {
       id: turn.id,
       startedAt: this.#now(),
-      wasSent: record.carrier.isAvailable || this.#keeper.isSlow,
       ...(turn.driver?.messageId === undefined ? {} : { messageId: turn.driver.messageId }),
     };
     this.note(record);
   }
 
-  /** Its prompt is about to be sent. Resolves when that is remembered, or will not be soon. */
+  /** Its prompt is about to be sent. Resolves when the turn is remembered, or will not be soon. */
   async noteSending(record: SessionRecord, turn: TurnRuntime): Promise<void> {
-    if (record.turn?.id !== turn.id) return;
-    const isTakenBack = !record.turn.wasSent;
-    record.hasHistory = true;
-    record.turn = { ...record.turn, wasSent: true };
-    await this.#keeper.noteFirst(this.#storedOf(record), { isTakenBack });
+    if (record.turn?.id === turn.id) await this.#keeper.noteFirst(this.#storedOf(record));
   }
 
   /** The turn is settled. `isLost`: nobody knows its end. */
@@ -72,26 +66,25 @@ export class SessionMemory {
     void (isDeleted ? this.#keeper.forget(stored) : this.#keeper.note(stored));
   }
 
-  /** What became of the turn that was under way when the session was left. `isSame`: the session itself goes on. */
+  /** What became of the turn that was under way when the session was left; only a backend that still has it can tell. */
   async interruptionOf(
     stored: StoredSession,
     driver: DriverSession,
-    isSame: boolean,
-  ): Promise<(Interruption & { readonly isWorking: boolean }) | undefined> {
+    limitMs: number,
+  ): Promise<Interruption | undefined> {
     const { turn } = stored;
     if (!turn) return undefined;
-    if (!turn.wasSent) return { turnId: turn.id, outcome: 'not-accepted', text: '', isWorking: false };
     const inquest = new Inquest();
-    if (isSame) await this.#inquire(turn, driver, inquest);
+    if (driver.agentSessionId === stored.agentSessionId) await this.#inquire(turn, driver, inquest, limitMs);
     return { turnId: turn.id, ...inquest.finding };
   }
 
-  async #inquire(turn: StoredTurn, driver: DriverSession, inquest: Inquest): Promise<void> {
-    const { messageId, startedAt } = turn;
+  async #inquire({ messageId, startedAt }: StoredTurn, driver: DriverSession, inquest: Inquest, limitMs: number) {
     if (messageId === undefined || !driver.recount) return;
     const ageMs = this.#clock.wallNow() - Date.parse(startedAt);
     const ask = (signal: AbortSignal) => driver.recount?.({ messageId, ageMs }, inquest, signal) ?? Promise.resolve();
-    await withLimit(this.#clock, INQUEST_LIMIT_MS, new AbortController().signal, ask).catch(() => inquest.forget());
+    const limit = Math.min(limitMs, INQUEST_LIMIT_MS);
+    await withLimit(this.#clock, limit, new AbortController().signal, ask).catch(() => inquest.forget());
   }
 
   #storedOf(record: SessionRecord): StoredSession {

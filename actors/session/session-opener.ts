@@ -13,6 +13,8 @@ export interface Opening {
   readonly backend: Backend;
   readonly options: OpenSessionOptions;
   readonly key: string;
+  /** When the caller gives up, in monotonic milliseconds. */
+  readonly endsAt: number;
 }
 
 /** Opens agent sessions: what is remembered, what a host asks for, or a new one. */
@@ -25,7 +27,8 @@ export class SessionOpener {
 
   /** What is remembered of the chat goes on where that is possible, and anew otherwise. */
   async continue(opening: Opening, stored: StoredSession | undefined): Promise<DriverSession> {
-    if (stored?.directory !== opening.options.directory) return this.open(opening);
+    const { directory, resume: wanted = 'auto' } = opening.options;
+    if (stored?.directory !== directory || wanted !== 'auto') return this.open(opening);
     const { agentSessionId: resume, hasHistory } = stored;
     const options = { ...opening.options, resume };
     return this.open({ ...opening, options }, { hasHistory }).catch((error: unknown) => {
@@ -36,14 +39,15 @@ export class SessionOpener {
 
   /** `known`: what is remembered of the session that is to be continued. */
   async open(
-    { backend, options, key }: Opening,
+    { backend, options, key, endsAt }: Opening,
     known: Pick<DriverSessionRequest, 'hasHistory'> = {},
   ): Promise<DriverSession> {
     this.expectRunning();
     const { signal } = options;
     const { resume } = requestOf(options);
     if (resume !== undefined) expectUnused(backend, resume); // Before anything is started for it.
-    const circumstances = { chatId: chatOf(key), timeoutMs: this.#runtime.options.openTimeoutMs, signal };
+    const timeoutMs = Math.max(1, Math.round(endsAt - this.#runtime.clock.now()));
+    const circumstances = { chatId: chatOf(key), timeoutMs, signal };
     const driver = await backend.open({ ...requestOf(options), ...known }, circumstances).catch((error: unknown) => {
       throw signal?.aborted ? abortError(signal) : error;
     });

@@ -59,7 +59,7 @@ export class RootReports implements RootObserver {
       this.transition({ kind: 'instance', id: agent.id, backend: backendId, from, to, reason });
     }
     if (to === 'healthy') for (const session of agent.sessions) session.tellRunning({ type: 'backend.available', at });
-    if (agent.isAtRest && !agent.isEvicted) agent.failTurns(failure ?? stoppedFailure(backendId));
+    if (from !== to && agent.isAtRest && !agent.isEvicted) agent.failTurns(failure ?? stoppedFailure(backendId));
     if (from === 'stopping' && to === 'idle' && agent.isEvicted) this.#evicted(backendId, agent);
     this.#poolChanged(backendId, reason);
     for (const session of agent.sessions) session.admitNext();
@@ -128,6 +128,7 @@ export class RootReports implements RootObserver {
     if (backend instanceof ServerBackend) backend.streams.clear();
     void backend.scope.release().then(() => {
       for (const life of lives) life.changed('idle', `its chart broke: ${messageOf(error)}`, toFailure(error));
+      if (backend instanceof AgentBackend) backend.failTurns(toFailure(error));
       this.#runtime.send({ type: 'backend.crashed', at: this.#runtime.clock.now(), backendId: backend.id });
       if (backend instanceof ServerBackend) for (const session of backend.sessions) backend.attach(session);
       if (backend instanceof AgentBackend) for (const agent of backend.agents) backend.reopenActor(agent);

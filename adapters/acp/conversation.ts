@@ -145,7 +145,7 @@ export class Conversation {
     else if (!(await this.#continue(session, request.resume, signal)))
       throw new SupervisorError('ERR_SESSION_NOT_FOUND', `The agent does not know the session ${request.resume}.`);
     session.restored = request.resume !== undefined;
-    session.hasHistory = request.hasHistory === true;
+    session.hasHistory = request.resume !== undefined && request.hasHistory !== false;
     await this.#choose(session, signal);
     return session;
   }

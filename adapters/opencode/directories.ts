@@ -30,6 +30,8 @@ interface Held {
   isWarm: boolean;
   usedAt: number;
   use: number;
+  /** The server was last asked to give it up, and did not. */
+  triedAt: number;
   /** It is being given up. */
   refreshing: Promise<void> | undefined;
 }
@@ -74,7 +76,7 @@ export class Directories {
     this.#note(held);
     held.isWarm = true;
     this.#arm();
-    this.#makeRoom();
+    this.#makeRoom(held);
   }
 
   /** Keeps the directory until the function is called. */
@@ -142,25 +144,29 @@ export class Directories {
         'The server did not give up a directory; it is asked again.',
       );
     }
-    if (held.isWarm) held.usedAt = this.#options.clock.now(); // Not again right away.
+    if (held.isWarm) held.triedAt = this.#options.clock.now(); // Not again right away.
   }
 
-  /** The least recently used first, and never one in use. */
-  #makeRoom(): void {
+  /** The least recently used first, and never one in use, such as the one that somebody comes for. */
+  #makeRoom(comer?: Held): void {
     const { limits } = this.#options;
     if (!limits) return;
     const warm = [...this.#held.values()].filter(({ isWarm, refreshing }) => isWarm && !refreshing);
     const surplus = warm.length - limits.maxWarm;
     if (surplus <= 0) return;
-    const free = warm.filter(({ users }) => users === 0).sort((a, b) => a.use - b.use);
+    const free = warm.filter((held) => held !== comer && this.#isFree(held, limits)).sort((a, b) => a.use - b.use);
     for (const held of free.slice(0, surplus)) this.#giveUp(held);
   }
 
-  #sweepNow({ idleTtlMs }: DirectoryLimits): void {
+  #isFree({ isWarm, users, refreshing, triedAt }: Held, { sweepMs }: DirectoryLimits): boolean {
+    return isWarm && users === 0 && !refreshing && this.#options.clock.now() - triedAt >= sweepMs;
+  }
+
+  #sweepNow(limits: DirectoryLimits): void {
     this.#sweep = undefined;
     const now = this.#options.clock.now();
     for (const held of this.#held.values())
-      if (held.isWarm && held.users === 0 && !held.refreshing && now - held.usedAt >= idleTtlMs) this.#giveUp(held);
+      if (this.#isFree(held, limits) && now - held.usedAt >= limits.idleTtlMs) this.#giveUp(held);
     this.#arm();
   }
 
@@ -183,7 +189,8 @@ export class Directories {
   #of(directory: string): Held {
     const known = this.#held.get(directory);
     if (known) return known;
-    const held = { directory, users: 0, isStale: false, isWarm: false, usedAt: 0, use: 0, refreshing: undefined };
+    const unused = { users: 0, usedAt: 0, use: 0, triedAt: Number.NEGATIVE_INFINITY };
+    const held: Held = { directory, ...unused, isStale: false, isWarm: false, refreshing: undefined };
     this.#held.set(directory, held);
     return held;
   }

@@ -75,7 +75,7 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
   launch(generation: number, observer: LifeObserver): ProcessLife {
     this.#directories.begin();
     const ended: LifeObserver['ended'] = (end) => {
-      this.#directories.end();
+      if (this.#source.generation === generation) this.#directories.end(); // Not where another life has begun.
       observer.ended(end);
     };
     return this.#source.launch(generation, { ...observer, ended });
@@ -182,6 +182,11 @@ export class OpencodeDriver implements BackendDriver<OpencodeLease> {
 
   async listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]> {
     await expectWorktree(directory, this.#source.isOurs);
+    const leave = await this.#directories.enter(directory);
+    return this.#listSessions(directory, signal).finally(leave);
+  }
+
+  async #listSessions(directory: string, signal: AbortSignal): Promise<BackendSession[]> {
     const client = this.#client(directory);
     const sessions = await ask('GET /session', signal, (options) => client.session.list({ directory }, options)).catch(
       rethrow('The sessions could not be listed'),

@@ -12,7 +12,7 @@ import type {
   VoiceChoice,
 } from '../../actors/ports.ts';
 import { isoTime, list, record, text } from '../json.ts';
-import { ask, toSupervisorError } from './requests.ts';
+import { ask, type OpencodeClient, toSupervisorError } from './requests.ts';
 import { Demultiplexer } from './demultiplexer.ts';
 import { reconcileTurn } from './reconcile.ts';
 import { checkRequest, OpencodeTurn, OVERDUE_MS, type TurnPlace } from './turn.ts';
@@ -48,6 +48,12 @@ interface KnownSession {
   readonly mcpServers: readonly McpServer[];
 }
 
+/** What a request about a session is made with. */
+interface SessionRequest {
+  readonly client: OpencodeClient;
+  readonly body: { readonly sessionID: string; readonly directory: string };
+}
+
 /** A session on an opencode server. The server keeps it over its own restarts. */
 export class OpencodeSession implements DriverSession {
   readonly agentSessionId: string;
@@ -80,12 +86,14 @@ export class OpencodeSession implements DriverSession {
   }
 
   async verify(choice: VoiceChoice, signal: AbortSignal): Promise<void> {
-    const { client } = this.#request();
-    await expectVoice(client, this.directory, choice, signal).catch(rethrow);
+    await this.#during(({ client }) => expectVoice(client, this.directory, choice, signal)).catch(rethrow);
   }
 
-  async quiet(signal: AbortSignal): Promise<void> {
-    const { client, body } = this.#request();
+  quiet(signal: AbortSignal): Promise<void> {
+    return this.#during((request) => this.#quiet(request, signal));
+  }
+
+  async #quiet({ client, body }: SessionRequest, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const statuses = await ask('GET /session/status', signal, (options) => client.session.status(body, options));
       const type = record(record(statuses)[this.agentSessionId])['type'];
@@ -96,17 +104,15 @@ export class OpencodeSession implements DriverSession {
   }
 
   async fork(signal: AbortSignal): Promise<string> {
-    const { client, body } = this.#request();
-    const forked = await ask('POST /session/{id}/fork', signal, (options) => client.session.fork(body, options)).catch(
-      rethrow,
-    );
+    const forked = await this.#during(({ client, body }) =>
+      ask('POST /session/{id}/fork', signal, (options) => client.session.fork(body, options)),
+    ).catch(rethrow);
     return forked.id;
   }
 
   async messages(signal: AbortSignal): Promise<Message[]> {
-    const { client, body } = this.#request();
-    const messages = await ask('GET /session/{id}/message', signal, (options) =>
-      client.session.messages(body, options),
+    const messages = await this.#during(({ client, body }) =>
+      ask('GET /session/{id}/message', signal, (options) => client.session.messages(body, options)),
     ).catch(rethrow);
     return list(messages).map((message) => toMessage(record(message)));
   }
@@ -118,13 +124,14 @@ export class OpencodeSession implements DriverSession {
     const translator = new TurnTranslator({ ...place, messageId }, sink);
     demultiplexer.attach(translator);
     const turn = { place, translator, sink, isOtherLife: place.isOurs, isOverdue: ageMs > OVERDUE_MS };
-    await reconcileTurn(turn, this.#request().client, signal).catch(rethrow);
+    await this.#during(({ client }) => reconcileTurn(turn, client, signal)).catch(rethrow);
   }
 
   async close(options: { readonly delete: boolean }, signal: AbortSignal): Promise<void> {
     if (!options.delete) return;
-    const { client, body } = this.#request();
-    await ask('DELETE /session/{id}', signal, (request) => client.session.delete(body, request)).catch(rethrow);
+    await this.#during(({ client, body }) =>
+      ask('DELETE /session/{id}', signal, (request) => client.session.delete(body, request)),
+    ).catch(rethrow);
   }
 
   /** [opencode] A prompt without a model or an agent gets those of the prompt before: what one turn asked for would stick. */
@@ -147,9 +154,15 @@ export class OpencodeSession implements DriverSession {
     };
   }
 
-  #request() {
-    const { sessionId: sessionID, directory, life } = this.#place;
-    return { client: life.client(directory), body: { sessionID, directory } };
+  /** Nobody gives the directory up meanwhile. */
+  async #during<T>(work: (request: SessionRequest) => Promise<T>): Promise<T> {
+    const { sessionId: sessionID, directory, life, directories } = this.#place;
+    const leave = await directories.enter(directory);
+    try {
+      return await work({ client: life.client(directory), body: { sessionID, directory } });
+    } finally {
+      leave();
+    }
   }
 }
 

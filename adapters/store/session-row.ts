@@ -39,10 +39,10 @@ export function decodeSession(row: unknown): StoredSession | undefined {
 
 function decodeTurn(stored: unknown): StoredTurn | undefined {
   const fields = record(parsed(stored));
-  const { id, startedAt, messageId, wasSent } = fields;
-  if (text(id) === undefined || time(startedAt) === undefined || typeof wasSent !== 'boolean') return;
+  const { id, startedAt, messageId } = fields;
+  if (text(id) === undefined || time(startedAt) === undefined) return;
   if (messageId !== undefined && text(messageId) === undefined) return;
-  return { id: id as string, startedAt: startedAt as string, wasSent, ...present('messageId', text(messageId)) };
+  return { id: id as string, startedAt: startedAt as string, ...present('messageId', text(messageId)) };
 }
 
 function parsed(stored: unknown): unknown {

@@ -17,10 +17,18 @@ export interface WarmPlace {
   readonly use: number;
 }
 
-/** Whether a newcomer gets a place at once, waits for one, or is sent away. */
-export function admission(limits: PoolLimits, warm: number, waiting: number): 'place' | 'wait' | 'full' {
+/**
+ * Whether a newcomer gets a place at once, waits for one, or is sent away. Who waits for a place that is about to be free is
+ * not counted: it is theirs.
+ */
+export function admission(
+  limits: PoolLimits,
+  warm: number,
+  waiting: number,
+  becomingFree: number,
+): 'place' | 'wait' | 'full' {
   if (warm < limits.maxWarm && waiting === 0) return 'place';
-  return waiting < limits.maxWaiting ? 'wait' : 'full';
+  return waiting - becomingFree < limits.maxWaiting ? 'wait' : 'full';
 }
 
 /** The places to give up so that `wanted` more find room: the least recently used first, and never one in use. */

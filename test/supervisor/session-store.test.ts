@@ -72,7 +72,7 @@ describe('what is remembered of a session', () => {
       generation: 1,
       hasHistory: false,
     };
-    const running = { id: turn.id, messageId: 'message-1', startedAt: '2026-01-01T00:00:01.000Z', wasSent: true };
+    const running = { id: turn.id, messageId: 'message-1', startedAt: '2026-01-01T00:00:01.000Z' };
     expect(statuses).toEqual([
       idle,
       { ...idle, status: 'active', hasHistory: true, turn: running },
@@ -201,11 +201,29 @@ describe('a host that was started again', () => {
     expect(sessions).toEqual(outcome === 'indeterminate' ? ['restored', 'interrupted'] : ['restored']);
   });
 
-  it('tells that a prompt was not accepted where it was never sent', async () => {
+  it('tells a turn that waited for its backend like any other: the server knows whether it ever had the prompt', async () => {
     const { store, turnId } = await diedInATurn({ isSent: false });
     const { open, backend } = hostOver(store);
+    backend.onRecount = (_, sink) => {
+      sink.fact(found({ place: 'absent', otherLife: true }));
+      return Promise.resolve();
+    };
     expect((await open()).interrupted).toEqual({ turnId, outcome: 'not-accepted', text: '' });
-    expect(backend.sessions[0]?.calls).toEqual([]);
+  });
+
+  it.each<[string, Partial<OpenSessionOptions>, string]>([
+    ['another conversation is begun', { resume: 'never' }, 'indeterminate'],
+    ['another directory is worked in', { directory: '/other' }, 'indeterminate'],
+    ['it is opened by the id of its session', { resume: 'agent-session-1' }, 'completed'],
+  ])('tells it where %s, too', async (_, options, outcome) => {
+    const { store, turnId } = await diedInATurn();
+    const { open, backend } = hostOver(store);
+    backend.sessions.push(...(new Array(3) as never[])); // New sessions of this backend have other names.
+    backend.onRecount = (_, sink) => {
+      for (const fact of [...done, found({ otherLife: true })]) sink.fact(fact);
+      return Promise.resolve();
+    };
+    expect((await open(options)).interrupted).toMatchObject({ turnId, outcome });
   });
 
   it('tells it once', async () => {
@@ -269,6 +287,39 @@ function troubled(trouble: (call: string) => Promise<void> | undefined): Session
 
 const refused = () => Promise.reject(new Error('no space left on device'));
 const never = () => new Promise<void>(() => undefined);
+
+describe('a chat that is closed and opened again', () => {
+  it('is on record as what is open, however slowly it was closed, and whatever is asked of the closed one later', async () => {
+    const store = memoryStore();
+    const { open, clock, backend } = hostOver(store);
+    const first = await open();
+    let isClosed!: () => void;
+    backend.sessions[0]!.close = () => new Promise((resolve) => (isClosed = resolve));
+    const closing = first.close();
+    const second = open();
+    await clock.advance(0);
+    isClosed();
+    await closing;
+    await clock.advance(0);
+    const { agentSessionId } = await second;
+    expect(agentSessionId).not.toBe(first.agentSessionId);
+    expect(await store.get('code', 'chat-1')).toMatchObject({ status: 'idle', agentSessionId });
+    backend.sessions[0]!.close = () => Promise.resolve();
+    await first.close({ delete: true });
+    await clock.advance(0);
+    expect(await store.get('code', 'chat-1')).toMatchObject({ status: 'idle', agentSessionId });
+  });
+
+  it('is on record as closed where its deletion failed', async () => {
+    const store = memoryStore();
+    const { open, clock, backend } = hostOver(store);
+    const session = await open();
+    backend.sessions[0]!.close = () => Promise.reject(new Error('the server refused'));
+    await expect(session.close({ delete: true })).rejects.toThrow('refused');
+    await clock.advance(0);
+    expect(await store.get('code', 'chat-1')).toMatchObject({ status: 'closed' });
+  });
+});
 
 describe('a store in trouble', () => {
   const turnsOver = async (store: SessionStore) => {
@@ -349,6 +400,68 @@ describe('a store in trouble', () => {
       expect.stringMatching(/^Sessions cannot be remembered now/),
       'The chat "bad" is not remembered: no space left on device.',
     ]);
+  });
+
+  it('that can be read and not written continues chats all the same', async () => {
+    const inner = memoryStore();
+    const { session: crashed } = await diedInATurn().then(async ({ store, session }) => {
+      for (const record of await store.list()) await inner.put(record);
+      return { session };
+    });
+    const { open, clock } = hostOver({ ...inner, put: refused });
+    const session = await open();
+    expect([session.agentSessionId, session.interrupted?.outcome]).toEqual([crashed.agentSessionId, 'indeterminate']);
+    await clock.advance(0);
+  });
+
+  it('that takes its time is never overtaken by its own earlier call', async () => {
+    const inner = memoryStore();
+    const clock = new VirtualClock();
+    const calls: (() => void)[] = [];
+    const put = (session: Parameters<SessionStore['put']>[0]) =>
+      new Promise<void>((resolve) => calls.push(() => void inner.put(session).then(resolve)));
+    const { supervisor, backend } = hostOver({ ...inner, put }, clock);
+    const opening = supervisor.openSession(here);
+    await clock.advance(0);
+    const turn = (await opening).prompt('work');
+    await clock.advance(250);
+    backend.turn.complete();
+    await clock.advance(20_000);
+    expect([(await turn.result).outcome, calls.length]).toEqual(['completed', 1]);
+    for (let count = 0; count < 5; count += 1) {
+      calls.shift()?.();
+      await clock.advance(30_000);
+    }
+    expect(await inner.get('code', 'chat-1')).toMatchObject({ status: 'idle', hasHistory: true });
+  });
+
+  it('that is known to be slow keeps no prompt waiting', async () => {
+    const inner = memoryStore();
+    const clock = new VirtualClock();
+    const slow = () => new Promise<void>((resolve) => clock.setTimeout(resolve, 300));
+    const put = (session: Parameters<SessionStore['put']>[0]) => slow().then(() => inner.put(session));
+    const { supervisor, backend } = hostOver({ ...inner, put }, clock);
+    const opening = supervisor.openSession(here);
+    await clock.advance(1_000);
+    const session = await opening;
+    for (let count = 0; count < 3; count += 1) {
+      session.prompt('work');
+      await clock.advance(0);
+      expect(backend.turn.calls).toEqual(['send']);
+      backend.turn.complete();
+      await clock.advance(2_000);
+    }
+  });
+
+  it('is opened and closed once, however often the supervisor is stopped', async () => {
+    const calls: string[] = [];
+    const store = troubled((name) => (calls.push(name), undefined));
+    const { open, supervisor, clock } = hostOver(store);
+    await open();
+    const stopped = [supervisor.stop(), supervisor.stop()];
+    await clock.advance(20_000);
+    await Promise.all(stopped);
+    expect(calls.filter((name) => name === 'open' || name === 'close')).toEqual(['open', 'close']);
   });
 
   it('has what was said last before the supervisor is stopped', async () => {

@@ -215,6 +215,70 @@ describe('a pool of warm agents', () => {
     agents.violations.length = 0; // A stop that was asked for ends turns.
   });
 
+  it('fails a turn whose backend is stopped while its agent, that had made room, comes again', async () => {
+    const { open, clock, handle } = poolWorld({
+      pool: { idleTtlMs: 1_000, sweepMs: 1_000 },
+      times: { stop: () => 700 },
+    });
+    const session = await open('one');
+    await clock.advance(1_100);
+    const turn = session.prompt('never sent');
+    await clock.advance(100);
+    const stopped = handle.stop();
+    await clock.advance(1_000);
+    await stopped;
+    expect(await isSettled(turn)).toBe(true);
+    expect(await turn.result).toMatchObject({ outcome: 'failed', error: { code: 'ERR_STOPPED' } });
+  });
+
+  it('starts nothing for a session that was closed while its prompt waited for a place', async () => {
+    const { open, clock, agents, handle } = poolWorld({ pool: { maxWarm: 1 } });
+    const [one, two] = [await open('one'), await open('two')];
+    agents.onSend = () => undefined;
+    const blocking = two.prompt('blocks');
+    await clock.advance(0);
+    const waiting = one.prompt('waits');
+    await clock.advance(0);
+    const closed = one.close();
+    await clock.advance(0);
+    await closed;
+    expect((await waiting.result).outcome).toBe('cancelled');
+    agents.running[0]?.end();
+    await clock.advance(1_000);
+    await blocking.result;
+    const running = agents.running.flatMap(({ sessions }) => [...sessions].map(({ agentSessionId }) => agentSessionId));
+    expect([running, handle.status().instances.length]).toEqual([[two.agentSessionId], 1]); // It came back for its turn.
+  });
+
+  it('starts nothing, and evicts nobody, for a prompt that was cancelled while it waited for a place', async () => {
+    const { open, clock, agents, sessions } = poolWorld({ pool: { maxWarm: 1 } });
+    const [one, two] = [await open('one'), await open('two')];
+    agents.onSend = () => undefined;
+    const blocking = two.prompt('blocks');
+    await clock.advance(0);
+    const waiting = one.prompt('waits');
+    await clock.advance(0);
+    void waiting.cancel();
+    await clock.advance(0);
+    expect((await waiting.result).outcome).toBe('cancelled');
+    agents.onSend = (sent) => sent.complete();
+    void blocking.cancel();
+    await clock.advance(10_000);
+    expect([agents.lives.length, sessions]).toEqual([2, ['one created', 'one evicted', 'two created']]);
+  });
+
+  it('lets nobody who waits for a place that is about to be free stand in the way of others', async () => {
+    const { supervisor, clock } = poolWorld({ pool: { maxWarm: 3, maxWaiting: 0 }, times: { stop: () => 100 } });
+    const openAll = async (chats: readonly string[]) => {
+      const opening = chats.map((chatId) => supervisor.openSession({ backend: 'agent', directory: DIRECTORY, chatId }));
+      const opened = Promise.allSettled(opening);
+      await clock.advance(1_000);
+      return (await opened).map(({ status }) => status);
+    };
+    expect(await openAll(['a', 'b', 'c'])).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
+    expect(await openAll(['d', 'e', 'f', 'g'])).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected']);
+  });
+
   it('warms up as many as there are places, and restarts what is warm only', async () => {
     const { open, clock, agents, handle } = poolWorld({ pool: { maxWarm: 2 } });
     for (const chatId of ['one', 'two', 'three', 'four']) await open(chatId);

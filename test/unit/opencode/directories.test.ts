@@ -110,10 +110,11 @@ describe('directories that nobody uses', () => {
     await settled();
     const also = await directories.enter('/b');
     directories.touch('/c');
+    expect(log).toEqual(['/a']);
+    leave();
     expect(log).toEqual(['/a', '/c']);
     ends[1]?.(true);
     await settled();
-    leave();
     directories.touch('/d');
     expect(log).toEqual(['/a', '/c', '/in-use']);
     also();
@@ -124,10 +125,28 @@ describe('directories that nobody uses', () => {
     directories.touch('/a');
     await clock.advance(11_000);
     ends[0]?.(false);
-    await clock.advance(9_000);
+    await clock.advance(900);
     expect(log).toEqual(['/a']);
-    await clock.advance(3_000);
+    await clock.advance(1_100);
     expect(log).toEqual(['/a', '/a']);
+  });
+
+  it('are not given up by the request that comes for them, and not asked for again and again where they are kept', async () => {
+    const { directories, clock, log, ends, fails } = world({ ...limits, maxWarm: 1 });
+    const leave = await directories.enter('/busy');
+    directories.touch('/a');
+    expect(log).toEqual([]);
+    directories.touch('/b');
+    expect(log).toEqual(['/a']);
+    fails[0]?.();
+    await settled();
+    for (let count = 0; count < 5; count += 1) directories.touch('/b');
+    expect(log).toEqual(['/a']);
+    await clock.advance(1_000);
+    directories.touch('/b');
+    expect(log).toEqual(['/a', '/a']);
+    ends[1]?.(true);
+    leave();
   });
 
   it('keep a turn waiting that comes while they are given up, and are warm again with it', async () => {

@@ -7,8 +7,8 @@ import { derivedSession } from '../../fixtures/derived-session.ts';
 const texts = fc.string({ unit: 'grapheme' }).filter((text) => !text.includes('\0'));
 const times = fc.date({ noInvalidDate: true }).map((date) => date.toISOString());
 const turns: fc.Arbitrary<StoredTurn> = fc.record(
-  { id: fc.string({ unit: 'binary' }), messageId: texts, startedAt: times, wasSent: fc.boolean() },
-  { requiredKeys: ['id', 'startedAt', 'wasSent'] },
+  { id: fc.string({ unit: 'binary' }), messageId: texts, startedAt: times },
+  { requiredKeys: ['id', 'startedAt'] },
 );
 /** Every session that a store must keep. */
 const sessions: fc.Arbitrary<StoredSession> = fc.record(
