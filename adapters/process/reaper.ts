@@ -69,10 +69,13 @@ async function judge(reaper: Reaper, file: RecordFile): Promise<Verdict> {
   return claim(reaper, file, record);
 }
 
-/** A record of another namespace says nothing to us: its pids are others. After another boot all of them are gone. */
+/**
+ * A record of another namespace says nothing to us: its pids are others. After another boot of this machine all of them are
+ * gone; one that has no name may be another machine.
+ */
 function isDead({ space, owner }: RunRecord, own: PidSpace): boolean {
   if (space.machine !== own.machine) return false;
-  if (space.boot !== own.boot) return true;
+  if (space.boot !== own.boot) return space.machine !== '';
   return space.namespace === own.namespace && hasEnded(owner);
 }
 
