@@ -4,7 +4,7 @@ import { type AgentUnderTest, gooseAgent, opencodeServer } from '../fixtures/age
 import { seededRandom } from '../fixtures/seeded-random.ts';
 
 const RUNS = 3;
-const LIMIT_MS = 180_000;
+const LIMIT_MS = 300_000;
 
 if (!gooseAgent.isInstalled) console.warn('goose is not installed here: its hosts are not restarted (npm run agents).');
 
