@@ -28,7 +28,13 @@ afterAll(async () => {
 /** A supervisor whose connections can be cut, and whose permissions wait for somebody who decides. */
 async function supervised() {
   supervisor = createSupervisor({
-    backends: { far: opencode({ url: proxy.url, password: server.password, stream: { backoff: { baseMs: 50 } } }) },
+    backends: {
+      far: opencode({
+        url: proxy.url,
+        password: server.password,
+        stream: { backoff: { baseMs: 50, maxMs: 200, maxAttempts: 1_000 } },
+      }),
+    },
     onPermission: () => undefined,
     onQuestion: () => undefined,
   });
@@ -68,7 +74,8 @@ describe('what an agent asks', () => {
     ['a question', 'question', question],
   ])('is offered, once, when the connection is back: %s that was asked for meanwhile', async (_, kind, script) => {
     const { session, directory, asked } = await supervised();
-    const turn = session.prompt(`[[words 5 every 20]]${script}[[say done]]`);
+    // The connection is cut while it says the words: long before it asks.
+    const turn = session.prompt(`[[words 60 every 20]]${script}[[say done]]`);
     for await (const event of turn) if (event.type === 'text') break;
     proxy.isShut = true;
     proxy.cut();
