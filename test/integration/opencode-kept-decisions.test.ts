@@ -75,7 +75,7 @@ describe('what an agent asks', () => {
   ])('is offered, once, when the connection is back: %s that was asked for meanwhile', async (_, kind, script) => {
     const { session, directory, asked } = await supervised();
     // The connection is cut while it says the words: long before it asks.
-    const turn = session.prompt(`[[words 60 every 20]]${script}[[say done]]`);
+    const turn = session.prompt(`[[words 200 every 20]]${script}[[say done]]`);
     for await (const event of turn) if (event.type === 'text') break;
     proxy.isShut = true;
     proxy.cut();
